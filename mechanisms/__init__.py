@@ -1,0 +1,1 @@
+"""The law that both layers share: update rules, regularizers, their measurement and their predictions."""

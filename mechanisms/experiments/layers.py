@@ -1,0 +1,66 @@
+"""What the bookkeeping has to know of a layer: its experiments, how to run a spec, how to summarize records."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from mechanisms.experiments.specs import field_types, override, parse_override, spec_id
+from mechanisms.validation import InvalidValue, UserError
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer; the texts are "MODULE" or "MODULE:FUNCTION" and are imported when they are needed, not before."""
+
+    name: str
+    experiments: str
+    run: str
+    summarize: str
+
+    def names(self) -> dict[str, Callable[[], tuple[Any, ...]]]:
+        """Name → function of every experiment: the public functions of the experiments module."""
+        module = importlib.import_module(self.experiments)
+        return {
+            name: function
+            for name, function in sorted(vars(module).items())
+            if inspect.isfunction(function) and function.__module__ == module.__name__ and not name.startswith("_")
+        }
+
+    def specs(self, experiment: str, overrides: list[str] | tuple[str, ...] = ()) -> tuple[Any, ...]:
+        """The distinct specs of an experiment with overrides ("field=value") applied to each, in the order given."""
+        found = self.names()
+        if experiment not in found:
+            raise InvalidValue(f"unknown experiment {experiment!r}: {self.name} has " + ", ".join(found))
+        specs = found[experiment]()
+        for field, value in map(parse_override, overrides):
+            specs = tuple(_with(spec, field, value) for spec in specs)
+        return tuple({spec_id(spec): spec for spec in specs}.values())
+
+
+def _with(spec: Any, field: str, value: Any) -> Any:
+    if "axes" in field_types(type(spec)):
+        return spec.with_field(field, value)
+    if isinstance(value, list) and not isinstance(_field(spec, field), tuple):
+        raise UserError(f"{field}={value}: this layer takes one value a field; run the command once for each")
+    return override(spec, field, value)
+
+
+def _field(spec: Any, path: str) -> Any:
+    for part in path.split("."):
+        spec = getattr(spec, part, None)
+    return spec
+
+
+def summary_line(function: Callable[..., Any]) -> str:
+    """The first line of a docstring."""
+    return (inspect.getdoc(function) or "").partition("\n")[0]
+
+
+def resolve(path: str) -> Any:
+    """The object that "MODULE:NAME" names."""
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(module), name)

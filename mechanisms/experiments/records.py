@@ -1,0 +1,208 @@
+"""Records: the tables of one run on disk, with a manifest that says how they were made.
+
+`RUNS/LAYER/SPEC_ID/seed_N/` holds `manifest.json` and one `.npz` a table (no pickle). It is written under another name and
+renamed
+when whole: a folder of that name is complete by construction. Nothing is overwritten.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mechanisms.experiments.specs import flatten, spec_id, to_json
+from mechanisms.experiments.tables import COLUMNS, SPEC_PREFIX, check, to_array
+from mechanisms.validation import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SCHEMA = 1
+MANIFEST = "manifest.json"
+Tables = Mapping[str, "pd.DataFrame"]
+
+
+class DamagedRecord(UserError):
+    """A record that exists but cannot be trusted: unreadable, incomplete, or of other settings."""
+
+
+@dataclass(frozen=True)
+class Store:
+    """The records of one layer under a folder."""
+
+    root: Path
+    layer: str
+
+    def folder(self, spec: Any, seed: int) -> Path:
+        """Where the record of a spec and seed stands, or would stand."""
+        return self.root / self.layer / spec_id(spec) / f"seed_{seed}"
+
+    def has(self, spec: Any, seed: int) -> bool:
+        """Whether a record stands there (whole by construction; damage shows when it is read)."""
+        return (self.folder(spec, seed) / MANIFEST).is_file()
+
+    def require_writable(self) -> None:
+        """Raises `UserError` with one line if records cannot be written here."""
+        probe = self.root / f".write-test-{uuid.uuid4().hex}"
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise UserError(
+                f"records folder {self.root} is not writable ({error.strerror}): choose another with --runs DIR"
+            ) from None
+
+    def save(self, spec: Any, seed: int, tables: Tables, extra: Mapping[str, Any]) -> Path:
+        """Writes a record whole or not at all and returns its folder; a record that is already there stays as it is."""
+        for name, table in tables.items():
+            check(table, name)
+        final = self.folder(spec, seed)
+        partial = final.with_name(f"{final.name}.partial-{uuid.uuid4().hex[:8]}")
+        try:
+            partial.mkdir(parents=True)
+            entries = {name: _write_table(partial / f"{name}.npz", table) for name, table in tables.items()}
+            manifest = {
+                "schema": SCHEMA,
+                "layer": self.layer,
+                "spec_id": spec_id(spec),
+                "seed": seed,
+                "spec": to_json(spec),
+                "tables": entries,
+                **provenance(),
+                **extra,
+            }
+            _write(partial / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True).encode())
+            if not final.exists():
+                partial.rename(final)
+        except OSError as error:
+            if not final.exists():
+                raise UserError(f"record {final} could not be written ({error.strerror}); nothing was changed") from None
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+        return final
+
+    def manifest(self, spec: Any, seed: int) -> dict[str, Any]:
+        """The manifest of a record; raises `DamagedRecord` if it is unreadable or of other settings."""
+        folder = self.folder(spec, seed)
+        try:
+            manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+            schema, found = manifest["schema"], (manifest["spec_id"], manifest["seed"], manifest["spec"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DamagedRecord(f"record {folder}: its manifest is damaged ({type(error).__name__})") from None
+        if schema != SCHEMA:
+            raise UserError(f"record {folder} has schema {schema}, this version reads {SCHEMA}: use the version that wrote it")
+        if found != (spec_id(spec), seed, to_json(spec)):
+            raise DamagedRecord(f"record {folder}: its manifest is of other settings")
+        return dict(manifest)
+
+    def load(self, spec: Any, seed: int) -> dict[str, pd.DataFrame]:
+        """Table name → table of a record; raises `DamagedRecord` on any difference from what was written."""
+        folder, manifest = self.folder(spec, seed), self.manifest(spec, seed)
+        try:
+            return {name: _read_table(folder / f"{name}.npz", entry) for name, entry in manifest["tables"].items()}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DamagedRecord(f"record {folder}: {error}") from None
+
+    def leftovers(self, spec: Any, seed: int) -> list[Path]:
+        """Half-written folders of a run that never finished."""
+        folder = self.folder(spec, seed)
+        return sorted(folder.parent.glob(f"{folder.name}.partial-*"))
+
+    def set_aside(self, path: Path) -> Path:
+        """Renames a damaged or half-written folder so that it is kept and not read again; returns its new path."""
+        kept = path.with_name(f"{path.name.split('.')[0]}.damaged-{uuid.uuid4().hex[:8]}")
+        path.rename(kept)
+        return kept
+
+    def collect(self, specs: tuple[Any, ...], seeds: tuple[int, ...], table: str) -> pd.DataFrame:
+        """One tidy table over runs, with `seed` and the spec spread into columns "spec.FIELD".
+
+        Columns that a table already has (the axes of a grid) are kept as they are. Raises `UserError` if a run is missing.
+        """
+        import pandas as pd
+
+        parts = []
+        for spec in specs:
+            fields = {SPEC_PREFIX + k: v for k, v in flatten(spec).items() if not isinstance(v, tuple)}
+            for seed in seeds:
+                if not self.has(spec, seed):
+                    raise UserError(f"no record of {spec_id(spec)} with seed {seed} under {self.root}")
+                part = self.load(spec, seed)[table]
+                parts.append(part.assign(**{k: v for k, v in fields.items() if k not in part.columns}, seed=seed))
+        return pd.concat(parts, ignore_index=True)
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _write_table(path: Path, table: pd.DataFrame) -> dict[str, Any]:
+    arrays = {str(name): to_array(table[name]) for name in table.columns}
+    with path.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)
+        file.flush()
+        os.fsync(file.fileno())
+    columns = {
+        name: {"dtype": array.dtype.str, **({"unit": COLUMNS[name].unit} if name in COLUMNS else {})}
+        for name, array in arrays.items()
+    }
+    return {"rows": len(table), "columns": columns, "sha256": _digest(path)}
+
+
+def _read_table(path: Path, entry: Mapping[str, Any]) -> pd.DataFrame:
+    import pandas as pd
+
+    if _digest(path) != entry["sha256"]:
+        raise ValueError(f"table {path.name} is not what was written (checksum)")
+    with np.load(path, allow_pickle=False) as arrays:
+        return pd.DataFrame({name: arrays[name] for name in entry["columns"]})
+
+
+def provenance() -> dict[str, Any]:
+    """What a reader needs to make a result again: command, code version, library versions, machine."""
+    versions = {
+        name: sys.modules[name].__version__
+        for name in ("numpy", "scipy", "numba", "pandas", "torch", "sklearn", "matplotlib")
+        if name in sys.modules and hasattr(sys.modules[name], "__version__")
+    }
+    return {
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "git": git_state(),
+        "versions": {"python": platform.python_version(), **versions},
+        "platform": platform.platform(terse=True),
+    }
+
+
+def git_state() -> dict[str, Any] | None:
+    """Commit and dirty flag of the checkout that this code runs from; None where there is none."""
+    here = Path(__file__)
+    git = ["git", "-C", str(here.parent)]
+    questions = (["ls-files", "--error-unmatch", here.name], ["rev-parse", "HEAD"], ["status", "--porcelain", "-uno"])
+    try:
+        answers = [subprocess.run([*git, *q], capture_output=True, text=True, timeout=5) for q in questions]
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    if any(answer.returncode for answer in answers):
+        return None
+    return {"commit": answers[1].stdout.strip(), "dirty": bool(answers[2].stdout.strip())}

@@ -1,0 +1,48 @@
+"""How a wrong value is refused: one line that names the field, the value, what is valid and what to do."""
+
+from __future__ import annotations
+
+import math
+
+
+class UserError(Exception):
+    """A mistake of the user or of the user's data; the command line prints it as one line and exits with status 2."""
+
+
+class InvalidValue(UserError, ValueError):
+    """A field of a spec has a value that it cannot have."""
+
+
+def require(condition: bool, field: str, value: object, valid: str) -> None:
+    """Raises `InvalidValue` unless the condition holds.
+
+    >>> require(2 < 1, "strength", -1.0, "a number >= 0")
+    Traceback (most recent call last):
+    mechanisms.validation.InvalidValue: strength = -1.0 is not valid: use a number >= 0
+    """
+    if not condition:
+        raise InvalidValue(f"{field} = {value!r} is not valid: use {valid}")
+
+
+def _finite(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def require_between(field: str, value: float, low: float, high: float) -> None:
+    """Raises `InvalidValue` unless low <= value < high."""
+    require(_finite(value) and low <= value < high, field, value, f"a number in [{low:g}, {high:g})")
+
+
+def require_at_least(field: str, value: float, low: float) -> None:
+    """Raises `InvalidValue` unless the value is finite and at least `low`."""
+    require(_finite(value) and value >= low, field, value, f"a finite number >= {low:g}")
+
+
+def require_above(field: str, value: float, low: float) -> None:
+    """Raises `InvalidValue` unless the value is finite and larger than `low`."""
+    require(_finite(value) and value > low, field, value, f"a finite number > {low:g}")
+
+
+def require_choice(field: str, value: object, choices: tuple[object, ...]) -> None:
+    """Raises `InvalidValue` unless the value is one of the choices."""
+    require(value in choices, field, value, "one of " + ", ".join(map(str, choices)))

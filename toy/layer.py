@@ -1,0 +1,5 @@
+"""What the shared bookkeeping has to know of the toy layer."""
+
+from mechanisms.experiments.layers import Layer
+
+LAYER = Layer(name="toy", experiments="toy.experiments", run="toy.simulate:run", summarize="toy.summary:summarize")

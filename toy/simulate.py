@@ -1,0 +1,249 @@
+"""`run(spec, seed)`: simulates every setting of a toy spec and returns its `features` table.
+
+Lanes run in the inner loop: the settings of a grid where there are many (the noise of a step is then one number for all of
+them), else the
+features of one setting. Noise is drawn in chunks of steps, so memory does not grow with steps × features.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mechanisms.experiments.specs import override
+from mechanisms.experiments.streams import stream
+from mechanisms.experiments.tables import SPEC_PREFIX
+from toy.engine import Engine, choose_engine
+from toy.spec import Axis, ToySpec
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CHUNK_STEPS = 1024
+CHUNK_NUMBERS = 2**20
+BLOCK_LANES = 1024
+
+
+@dataclass(frozen=True)
+class Group:
+    """The settings of a grid that one kernel runs: a spec, and arrays for the numeric fields that vary.
+
+    Attributes:
+        spec: a spec without axes.
+        index: where each setting stands in the whole grid.
+        varying: dotted field name → value of each setting.
+    """
+
+    spec: ToySpec
+    index: np.ndarray
+    varying: dict[str, np.ndarray]
+
+    @property
+    def settings(self) -> int:
+        """The number of settings."""
+        return len(self.index)
+
+    def value(self, path: str) -> np.ndarray:
+        """The field at a dotted path for each setting, shape (settings,)."""
+        fixed = functools.reduce(getattr, path.split("."), self.spec)
+        return self.varying.get(path, np.full(self.settings, fixed, dtype=np.float64))
+
+    def gradient_fields(self) -> dict[str, np.ndarray]:
+        """Field name → values of the gradient model, each (settings,)."""
+        return {name: self.value(f"gradient.{name}") for name in vars(self.spec.gradient)}
+
+
+def groups(spec: ToySpec) -> Iterator[Group]:
+    """The grid of a spec, split so that whatever decides the code or the coefficients of a step is fixed in each group."""
+    outer = [axis for axis in spec.axes if not _varies_in_lanes(axis)]
+    index = np.arange(spec.settings).reshape([len(axis.values) for axis in spec.axes])
+    for choice in itertools.product(*(range(len(axis.values)) for axis in outer)):
+        one, where = replace(spec, axes=()), []
+        for axis, position in zip(outer, choice, strict=True):
+            one = override(one, axis.field, axis.values[position])
+        for axis in spec.axes:
+            where.append(choice[outer.index(axis)] if axis in outer else slice(None))
+        inner = [axis for axis in spec.axes if axis not in outer]
+        mesh = np.meshgrid(*(np.array(axis.values, dtype=np.float64) for axis in inner), indexing="ij")
+        varying = {axis.field: values.ravel() for axis, values in zip(inner, mesh, strict=True)}
+        yield Group(one, np.atleast_1d(index[tuple(where)]).ravel(), varying)
+
+
+def _varies_in_lanes(axis: Axis) -> bool:
+    head, _, rest = axis.field.partition(".")
+    numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in axis.values)
+    return numeric and (head in ("learning_rate", "initial_scale", "gradient") or (head, rest) == ("regularizer", "strength"))
+
+
+def recorded_steps(steps: int, records: int) -> np.ndarray:
+    """At most `records` log-spaced step counts from 1 to `steps`, the last always included.
+
+    >>> recorded_steps(1000, 4).tolist()
+    [1, 10, 100, 1000]
+    >>> recorded_steps(1000, 1).tolist()
+    [1000]
+    """
+    if records >= steps:
+        return np.arange(1, steps + 1)
+    return np.unique(np.geomspace(1, steps, records).round().astype(np.int64))[-records:] if records > 1 else np.array([steps])
+
+
+def run(spec: ToySpec, seed: int) -> tuple[dict[str, pd.DataFrame], dict[str, Any]]:
+    """The `features` table of a spec (one row for each setting, feature and recorded step), and what the manifest should add."""
+    engine = choose_engine()
+    parts = [_Simulation(group, seed, engine).table() for group in groups(spec)]
+    table = _merge(parts, spec)
+    return {"features": table}, {"engine": engine.name, "decayed_parameters": _decayed(spec)}
+
+
+def _decayed(spec: ToySpec) -> list[str]:
+    return [name for name in spec.gradient.parameters if spec.decayed in ("all", name)]
+
+
+def _merge(parts: list[dict[str, np.ndarray]], spec: ToySpec) -> pd.DataFrame:
+    import pandas as pd
+
+    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    order = np.lexsort((columns["step"], columns["feature"], columns["setting"]))
+    setting = columns.pop("setting")[order]
+    positions = np.unravel_index(setting, [len(axis.values) for axis in spec.axes]) if spec.axes else ()
+    axes = {
+        SPEC_PREFIX + axis.field: np.array(axis.values)[position] for axis, position in zip(spec.axes, positions, strict=True)
+    }
+    return pd.DataFrame({**axes, "layer": np.full(len(order), "toy"), **{k: v[order] for k, v in columns.items()}})
+
+
+class _Simulation:
+    """The state of one group: arrays of shape (outer, lanes), advanced block by block and chunk by chunk."""
+
+    def __init__(self, group: Group, seed: int, engine: Engine) -> None:
+        spec = group.spec
+        self.group, self.spec, self.engine, self.dtype = group, spec, engine, np.dtype(spec.dtype)
+        self.lanes_are_settings = group.settings >= spec.features
+        self.shape = (spec.features, group.settings) if self.lanes_are_settings else (group.settings, spec.features)
+        self.random, self.random_visits = stream(seed, "gradient"), stream(seed, "visits")
+        starts = [group.value("initial_scale")]
+        starts += [group.value(f"gradient.initial_{name}") for name in spec.gradient.parameters[1:]]
+        self.parameters = [np.broadcast_to(self._spread(start), self.shape).copy() for start in starts]
+        self.states = [[np.full(self.shape, value, self.dtype) for value in spec.rule.initial_state()] for _ in self.parameters]
+        self.settings = [self._spread(values) for values in spec.gradient.settings(group.gradient_fields())]
+        strength = group.value("regularizer.strength")
+        decayed = _decayed(spec)
+        self.strengths = [self._spread(strength) * self.dtype.type(name in decayed) for name in spec.gradient.parameters]
+        rate = group.value("learning_rate")
+        self.learning_rate = self._spread(rate)
+        self.beside = self._spread(np.array([spec.regularizer.rates(r, 1.0)[1] for r in rate]))
+        self.active, self.window = np.zeros(self.shape, self.dtype), np.zeros((2, *self.shape))
+        self.recorded = recorded_steps(spec.steps, spec.records)
+        self.records = np.zeros((3 + len(self.parameters), len(self.recorded), *self.shape), self.dtype)
+        self.kernel: Callable[..., None] = engine.build(
+            type(spec.rule).direction, type(spec.gradient).slope, type(spec.regularizer).slope
+        )
+
+    def _spread(self, values: np.ndarray) -> np.ndarray:
+        """One value a setting, in the working dtype: of the simulation's shape, or of size 1 where all settings share it."""
+        column = np.asarray(values).astype(self.dtype)
+        if (column == column[0]).all():
+            return column[:1]
+        return np.broadcast_to(column if self.lanes_are_settings else column[:, None], self.shape)
+
+    def table(self) -> dict[str, np.ndarray]:
+        """Runs all steps; column name → values of the features table, with `setting` instead of the axes."""
+        law = self.spec.gradient.visit_law(self.group.gradient_fields())
+        cumulative = None if law is None else _binomial_table(*law)
+        chunk = max(1, min(CHUNK_STEPS, CHUNK_NUMBERS // self.spec.features))
+        for start in range(0, self.spec.steps, chunk):
+            self._advance(start, min(start + chunk, self.spec.steps), cumulative)
+        return self._columns()
+
+    def _advance(self, start: int, stop: int, cumulative: np.ndarray | None) -> None:
+        normal = self.random.standard_normal((stop - start, self.spec.features), self.dtype)
+        uniform = None if cumulative is None else self.random_visits.random((stop - start, self.spec.features))
+        clock = self._clock(start, stop)
+        for outer in range(self.shape[0]):
+            for first in range(0, self.shape[1], BLOCK_LANES):
+                block = slice(first, min(first + BLOCK_LANES, self.shape[1]))
+                noise, visits = self._noise(normal, uniform, cumulative, outer, block)
+                self._run_block(outer, block, noise, visits, clock)
+
+    def _noise(
+        self, normal: np.ndarray, uniform: np.ndarray | None, cumulative: np.ndarray | None, outer: int, block: slice
+    ) -> tuple[np.ndarray, np.ndarray]:
+        mine = (slice(None), outer) if self.lanes_are_settings else (slice(None), block)
+        noise = np.ascontiguousarray(normal[mine])
+        if uniform is None or cumulative is None:
+            return noise, np.zeros(len(noise), self.dtype)
+        visits = np.empty((len(noise), block.stop - block.start), self.dtype)
+        rows = cumulative[block] if self.lanes_are_settings else cumulative[outer : outer + 1]
+        self.engine.fill_visits(np.ascontiguousarray(uniform[mine]).reshape(len(noise), -1), rows, visits)
+        return noise, visits
+
+    def _clock(self, start: int, stop: int) -> dict[str, Any]:
+        steps = np.arange(start, stop)
+        coefficients = np.broadcast_arrays(steps, *self.spec.rule.coefficients(steps + 1))[1:]
+        row = np.searchsorted(self.recorded, steps + 1)
+        window_start = self.spec.steps - round(self.spec.average_last * self.spec.steps)
+        return {
+            "clock": steps.astype(self.dtype),
+            "scales": self.spec.schedule.scale(steps, self.spec.steps).astype(self.dtype),
+            "coefficients": tuple(np.ascontiguousarray(c, self.dtype) for c in coefficients),
+            "window_start": window_start - start,
+            "record_at": np.where(self.recorded[np.minimum(row, len(self.recorded) - 1)] == steps + 1, row, -1),
+        }
+
+    def _run_block(self, outer: int, block: slice, normal: np.ndarray, visits: np.ndarray, clock: dict[str, Any]) -> None:
+        def shared(array: np.ndarray) -> Any:
+            if array.size == 1:
+                return array[0]
+            return array[outer, block].copy() if self.lanes_are_settings else array[outer, 0]
+
+        self.kernel(
+            tuple(array[outer, block] for array in self.parameters),
+            tuple(tuple(array[outer, block] for array in state) for state in self.states),
+            normal,
+            visits,
+            tuple(map(shared, self.settings)),
+            tuple(map(shared, self.strengths)),
+            shared(self.learning_rate),
+            shared(self.beside),
+            self.dtype.type(self.spec.regularizer.coupling == "coupled"),
+            clock["clock"],
+            clock["scales"],
+            clock["coefficients"],
+            self.active[outer, block],
+            self.window[:, outer, block],
+            clock["window_start"],
+            clock["record_at"],
+            self.records[:, :, outer, block],
+        )
+
+    def _columns(self) -> dict[str, np.ndarray]:
+        rows = len(self.recorded)
+        outer, lane = np.meshgrid(np.arange(self.shape[0]), np.arange(self.shape[1]), indexing="ij")
+        feature, setting = (outer, lane) if self.lanes_are_settings else (lane, outer)
+        window = max(1, round(self.spec.average_last * self.spec.steps))
+        per_lane = {"setting": self.group.index[setting], "feature": feature, "activity": self.active / self.spec.steps}
+        if self.spec.average_last > 0:
+            per_lane |= {"product_mean": self.window[0] / window, "product_rms": np.sqrt(self.window[1] / window)}
+        names = ("loss_force", "reg_force", "denominator", *self.spec.gradient.parameters)
+        per_step = dict(zip(names, self.records, strict=True))
+        per_step["product"] = np.prod(self.records[3:], axis=0)
+        return {
+            "step": np.repeat(self.recorded, feature.size),
+            **{name: np.tile(values.ravel(), rows) for name, values in per_lane.items()},
+            **{name: values.ravel() for name, values in per_step.items()},
+        }
+
+
+def _binomial_table(trials: np.ndarray, probability: np.ndarray) -> np.ndarray:
+    """P(count <= k) for k = 0 … max(trials) − 1, one row a setting; counts above the last entry are `trials` itself."""
+    from scipy.special import bdtr
+
+    counts = np.arange(max(1, int(trials.max())))
+    table = bdtr(counts[None, :].astype(float), trials[:, None].astype(np.int64), probability[:, None])
+    return np.where(counts >= trials[:, None], 1.0, table)
