@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mechanisms.abstract_rules import AbstractUpdateRule, Coefficients, Direction, State
 from mechanisms.arrays import Array, filled
 from mechanisms.regularizers import AbstractRegularizer
-from mechanisms.update_rules import AbstractUpdateRule, Coefficients, Direction, State
 
 SplitStep = Callable[[Array, Array, Array, State, Coefficients, float, float, float], tuple[Array, Array, Array, Array, State]]
 

@@ -43,10 +43,10 @@ class AbstractRegularizer(abc.ABC):
         """λ r(w), with the shape of `w`."""
         return self.strength * self.slope(w)
 
-    def rates(self, learning_rate: float, schedule_scale: float) -> tuple[float, float]:
-        """How λ r(w) enters one step: its weight inside the rule's gradient, and beside the rule's update."""
+    def rates(self, learning_rate: Array, schedule_scale: Array) -> tuple[float, Array]:
+        """How λ r(w) enters a step: its weight inside the rule's gradient, and beside the rule's update (numbers or arrays)."""
         beside = {
-            "coupled": 0.0,
+            "coupled": 0.0 * schedule_scale,
             "decoupled": learning_rate * schedule_scale,
             "independent": schedule_scale,
         }[self.coupling]

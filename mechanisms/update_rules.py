@@ -16,52 +16,16 @@ To add a rule: one class here. It is found by its base class and tested against 
 
 from __future__ import annotations
 
-import abc
 import functools
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
+from mechanisms.abstract_rules import AbstractAdaptive, Coefficients, Parts, State, average
+from mechanisms.abstract_rules import AbstractUpdateRule as AbstractUpdateRule
 from mechanisms.arrays import Array, maximum, sqrt
 from mechanisms.validation import require, require_at_least, require_between
-
-State = tuple[Array, ...]
-Coefficients = tuple[Array, ...]
-Direction = Callable[[Array, Array, State, Coefficients], tuple[Array, Array, Array, State]]
-
-
-def average(old: Array, new: Array, keep: Array, take: Array) -> Array:
-    """keep·old + take·new: one step of an exponential moving average."""
-    return keep * old + take * new
-
-
-class AbstractUpdateRule(abc.ABC):
-    """What every rule provides; `name` is what a user types, `slots` names the state arrays of `direction`."""
-
-    name: ClassVar[str]
-    slots: ClassVar[tuple[str, ...]]
-    normalizing: ClassVar[bool] = True
-    """Whether the denominator follows the size of the gradient (all rules but SGD)."""
-
-    @abc.abstractmethod
-    def coefficients(self, step: Array) -> Coefficients:
-        """What `direction` needs at a step counted from 1: numbers, or for an array of steps arrays or numbers."""
-
-    @staticmethod
-    @abc.abstractmethod
-    def direction(loss: Array, penalty: Array, state: State, coefficients: Coefficients) -> tuple[Array, Array, Array, State]:
-        """The loss part and the penalty part of the step direction, the denominator, and the next state."""
-
-    def initial_state(self) -> tuple[float, ...]:
-        """The value that each state array starts from."""
-        return (0.0,) * len(self.slots)
-
-
-def _bias_corrections(beta1: float, beta2: float, step: Array) -> tuple[Array, Array]:
-    """1/(1 − β1^t) and 1/√(1 − β2^t)."""
-    return 1 / (1 - np.power(beta1, step)), 1 / np.sqrt(1 - np.power(beta2, step))
 
 
 @dataclass(frozen=True)
@@ -87,31 +51,12 @@ class SGD(AbstractUpdateRule):
         return self.momentum, fresh, buffered, 1.0
 
     @staticmethod
-    def direction(loss: Array, penalty: Array, state: State, coefficients: Coefficients) -> tuple[Array, Array, Array, State]:
+    def direction(loss: Array, penalty: Array, state: State, coefficients: Coefficients) -> Parts:
         """See the class."""
         momentum, fresh, buffered, one = coefficients
         b_loss = momentum * state[0] + loss
         b_penalty = momentum * state[1] + penalty
         return fresh * loss + buffered * b_loss, fresh * penalty + buffered * b_penalty, one, (b_loss, b_penalty)
-
-
-@dataclass(frozen=True)
-class AbstractAdaptive(AbstractUpdateRule):
-    """The hyperparameters that the Adam family shares; not a rule."""
-
-    beta1: float = 0.9
-    beta2: float = 0.999
-    epsilon: float = 1e-8
-
-    def __post_init__(self) -> None:
-        require_between("beta1", self.beta1, 0, 1)
-        require_between("beta2", self.beta2, 0, 1)
-        require_at_least("epsilon", self.epsilon, 0)
-
-    def coefficients(self, step: Array) -> Coefficients:
-        """β1, 1 − β1, β2, 1 − β2, the two bias corrections, ε."""
-        first, second = _bias_corrections(self.beta1, self.beta2, step)
-        return self.beta1, 1 - self.beta1, self.beta2, 1 - self.beta2, first, second, self.epsilon
 
 
 @dataclass(frozen=True)
@@ -125,12 +70,11 @@ class Adam(AbstractAdaptive):
     slots: ClassVar[tuple[str, ...]] = ("mean_loss", "mean_penalty", "mean_square")
 
     @staticmethod
-    def direction(loss: Array, penalty: Array, state: State, coefficients: Coefficients) -> tuple[Array, Array, Array, State]:
+    def direction(loss: Array, penalty: Array, state: State, coefficients: Coefficients) -> Parts:
         """See the class."""
         beta1, take1, beta2, take2, first, second, epsilon = coefficients
         total = loss + penalty
-        m_loss = average(state[0], loss, beta1, take1)
-        m_penalty = average(state[1], penalty, beta1, take1)
+        m_loss, m_penalty = average(state[0], loss, beta1, take1), average(state[1], penalty, beta1, take1)
         v = average(state[2], total * total, beta2, take2)
         denominator = sqrt(v) * second + epsilon
         factor = first / denominator
@@ -149,12 +93,11 @@ class AMSGrad(AbstractAdaptive):
     slots: ClassVar[tuple[str, ...]] = ("mean_loss", "mean_penalty", "mean_square", "largest_mean_square")
 
     @staticmethod
-    def direction(loss: Array, penalty: Array, state: State, coefficients: Coefficients) -> tuple[Array, Array, Array, State]:
+    def direction(loss: Array, penalty: Array, state: State, coefficients: Coefficients) -> Parts:
         """See the class."""
         beta1, take1, beta2, take2, first, second, epsilon = coefficients
         total = loss + penalty
-        m_loss = average(state[0], loss, beta1, take1)
-        m_penalty = average(state[1], penalty, beta1, take1)
+        m_loss, m_penalty = average(state[0], loss, beta1, take1), average(state[1], penalty, beta1, take1)
         v = average(state[2], total * total, beta2, take2)
         largest = maximum(state[3], v)
         denominator = sqrt(largest) * second + epsilon
@@ -173,11 +116,10 @@ class Adamax(AbstractAdaptive):
     slots: ClassVar[tuple[str, ...]] = ("mean_loss", "mean_penalty", "largest_gradient")
 
     @staticmethod
-    def direction(loss: Array, penalty: Array, state: State, coefficients: Coefficients) -> tuple[Array, Array, Array, State]:
+    def direction(loss: Array, penalty: Array, state: State, coefficients: Coefficients) -> Parts:
         """See the class."""
         beta1, take1, beta2, _, first, _, epsilon = coefficients
-        m_loss = average(state[0], loss, beta1, take1)
-        m_penalty = average(state[1], penalty, beta1, take1)
+        m_loss, m_penalty = average(state[0], loss, beta1, take1), average(state[1], penalty, beta1, take1)
         denominator = maximum(beta2 * state[2], abs(loss + penalty) + epsilon)
         factor = first / denominator
         return m_loss * factor, m_penalty * factor, denominator, (m_loss, m_penalty, denominator)
@@ -219,12 +161,11 @@ class NAdam(AbstractAdaptive):
         return beta1, take1, beta2, take2, fresh, buffered, second, epsilon
 
     @staticmethod
-    def direction(loss: Array, penalty: Array, state: State, coefficients: Coefficients) -> tuple[Array, Array, Array, State]:
+    def direction(loss: Array, penalty: Array, state: State, coefficients: Coefficients) -> Parts:
         """See the class."""
         beta1, take1, beta2, take2, fresh, buffered, second, epsilon = coefficients
         total = loss + penalty
-        m_loss = average(state[0], loss, beta1, take1)
-        m_penalty = average(state[1], penalty, beta1, take1)
+        m_loss, m_penalty = average(state[0], loss, beta1, take1), average(state[1], penalty, beta1, take1)
         v = average(state[2], total * total, beta2, take2)
         denominator = sqrt(v) * second + epsilon
         u_loss = (fresh * loss + buffered * m_loss) / denominator
@@ -244,11 +185,10 @@ class AdaBelief(AbstractAdaptive):
     epsilon: float = 1e-16
 
     @staticmethod
-    def direction(loss: Array, penalty: Array, state: State, coefficients: Coefficients) -> tuple[Array, Array, Array, State]:
+    def direction(loss: Array, penalty: Array, state: State, coefficients: Coefficients) -> Parts:
         """See the class."""
         beta1, take1, beta2, take2, first, second, epsilon = coefficients
-        m_loss = average(state[0], loss, beta1, take1)
-        m_penalty = average(state[1], penalty, beta1, take1)
+        m_loss, m_penalty = average(state[0], loss, beta1, take1), average(state[1], penalty, beta1, take1)
         surprise = loss + penalty - (m_loss + m_penalty)
         s = average(state[2], surprise * surprise, beta2, take2) + epsilon
         denominator = sqrt(s) * second + epsilon
@@ -279,7 +219,7 @@ class RMSProp(AbstractUpdateRule):
         return self.beta2, 1 - self.beta2, self.epsilon, self.momentum
 
     @staticmethod
-    def direction(loss: Array, penalty: Array, state: State, coefficients: Coefficients) -> tuple[Array, Array, Array, State]:
+    def direction(loss: Array, penalty: Array, state: State, coefficients: Coefficients) -> Parts:
         """See the class."""
         beta2, take2, epsilon, momentum = coefficients
         total = loss + penalty
@@ -315,7 +255,7 @@ class Adagrad(AbstractUpdateRule):
         return (self.epsilon,)
 
     @staticmethod
-    def direction(loss: Array, penalty: Array, state: State, coefficients: Coefficients) -> tuple[Array, Array, Array, State]:
+    def direction(loss: Array, penalty: Array, state: State, coefficients: Coefficients) -> Parts:
         """See the class."""
         total = loss + penalty
         accumulated = state[0] + total * total
@@ -345,7 +285,7 @@ class Adadelta(AbstractUpdateRule):
         return self.beta2, 1 - self.beta2, self.epsilon
 
     @staticmethod
-    def direction(loss: Array, penalty: Array, state: State, coefficients: Coefficients) -> tuple[Array, Array, Array, State]:
+    def direction(loss: Array, penalty: Array, state: State, coefficients: Coefficients) -> Parts:
         """See the class."""
         beta2, take2, epsilon = coefficients
         total = loss + penalty

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import cast
 
 
 class UserError(Exception):
@@ -41,6 +42,13 @@ def require_at_least(field: str, value: float, low: float) -> None:
 def require_above(field: str, value: float, low: float) -> None:
     """Raises `InvalidValue` unless the value is finite and larger than `low`."""
     require(_finite(value) and value > low, field, value, f"a finite number > {low:g}")
+
+
+def require_whole(field: str, value: object, low: int, high: int | None = None) -> None:
+    """Raises `InvalidValue` unless the value is a whole number from `low` to `high`, both included."""
+    valid = f"a whole number >= {low}" if high is None else f"a whole number from {low} to {high}"
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    require(whole and low <= cast(int, value) and (high is None or cast(int, value) <= high), field, value, valid)
 
 
 def require_choice(field: str, value: object, choices: tuple[object, ...]) -> None:

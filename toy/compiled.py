@@ -15,12 +15,12 @@ import numpy as np
 from numba import njit, types
 from numba.extending import overload, register_jitable
 
-from mechanisms import arrays, update_rules
+from mechanisms import abstract_rules, arrays
 from mechanisms.dynamics import split_step
 from toy import gradients
 
 _jitable = functools.cache(register_jitable)
-for _function in (update_rules.average, gradients._selective_slope):
+for _function in (abstract_rules.average, gradients._selective_slope):
     _jitable(_function)
 
 
@@ -114,42 +114,59 @@ def _product(parameters):
     return lambda parameters: parameters[0] * gradients.product(parameters[1:])
 
 
+FAST_SINGLE = frozenset({"arcp", "ninf", "contract"})
+"""For float32 alone: division by a refined reciprocal estimate and fused multiply-add, a few units in the last place."""
+
+
 @functools.cache
-def build(direction: Callable[..., Any], slope: Callable[..., Any], penalty_slope: Callable[..., Any]) -> Callable[..., None]:
+def build(
+    direction: Callable[..., Any], slope: Callable[..., Any], penalty_slope: Callable[..., Any], dtype: str = "float64"
+) -> Callable[..., None]:
     """The compiled loop for one rule, gradient model and regularizer; arguments as in `toy.interpreted.build`."""
     one_step = register_jitable(split_step(_jitable(direction)))
     slope, penalty_slope = _jitable(slope), _jitable(penalty_slope)
+    fastmath = set(FAST_SINGLE) if dtype == "float32" else False
 
     @register_jitable
-    def move(i, w, gradient, state, strength, fixed, inside, rate, beside):
-        penalty = at(strength, i) * penalty_slope(w[i])
-        w[i], loss, reg, denominator, following = one_step(w[i], gradient, penalty, load(state, i), fixed, inside, rate, beside)
-        store(state, i, following)
-        return loss, reg, denominator
+    def move_rest(parameters, slopes, states, strengths, fixed, inside, learning_rate, beside, scale):
+        for j in range(len(parameters) - 1):
+            w, state, strength = parameters[j + 1], states[j + 1], strengths[j + 1]
+            for i in range(w.shape[0]):
+                penalty, rate, apart = at(strength, i) * penalty_slope(w[i]), at(learning_rate, i) * scale, at(beside, i) * scale
+                w[i], _, _, _, following = one_step(w[i], slopes[j, i], penalty, load(state, i), fixed, inside, rate, apart)
+                store(state, i, following)
 
-    @njit(error_model="numpy", nogil=True)
+    @register_jitable
+    def move_all(parameters, states, normal, visits, now, settings, strengths, fixed, inside, learning_rate, beside, scale,
+                 slopes, active, forces):  # fmt: skip
+        w, state, strength = parameters[0], states[0], strengths[0]
+        for i in range(w.shape[0]):
+            g = slope(load(parameters, i), at(normal, i), at(visits, i), now, load(settings, i))
+            keep(slopes, i, g)
+            if active is not None:
+                active[i] += g[0] != 0
+            penalty, rate, apart = at(strength, i) * penalty_slope(w[i]), at(learning_rate, i) * scale, at(beside, i) * scale
+            w[i], loss, reg, denominator, following = one_step(w[i], g[0], penalty, load(state, i), fixed, inside, rate, apart)
+            store(state, i, following)
+            if forces is not None:
+                forces[0, i], forces[1, i], forces[2, i] = loss, reg, denominator
+        move_rest(parameters, slopes, states, strengths, fixed, inside, learning_rate, beside, scale)
+
+    @njit(error_model="numpy", nogil=True, fastmath=fastmath)
     def advance(parameters, states, normal, visits, settings, strengths, learning_rate, beside, inside, clock, scales,
                 coefficients, active, window, window_start, record_at, records):  # fmt: skip
-        lanes, others = parameters[0].shape[0], len(parameters) - 1
-        slopes, forces = np.empty((others, lanes), active.dtype), np.empty((3, lanes), active.dtype)
+        lanes = parameters[0].shape[0]
+        slopes = np.empty((len(parameters) - 1, lanes), parameters[0].dtype)
         for t in range(clock.shape[0]):
-            fixed, scale, now, normal_now, visits_now = load(coefficients, t), scales[t], clock[t], normal[t], visits[t]
-            w, state, strength = parameters[0], states[0], strengths[0]
-            for i in range(lanes):
-                g = slope(load(parameters, i), at(normal_now, i), at(visits_now, i), now, load(settings, i))
-                keep(slopes, i, g)
-                active[i] += g[0] != 0
-                rate, apart = at(learning_rate, i) * scale, at(beside, i) * scale
-                forces[0, i], forces[1, i], forces[2, i] = move(i, w, g[0], state, strength, fixed, inside, rate, apart)
-            for j in range(others):
-                w, state, strength = parameters[j + 1], states[j + 1], strengths[j + 1]
-                for i in range(lanes):
-                    rate, apart = at(learning_rate, i) * scale, at(beside, i) * scale
-                    move(i, w, slopes[j, i], state, strength, fixed, inside, rate, apart)
-            if record_at[t] >= 0:
-                records[:3, record_at[t]] = forces
-                for j in range(others + 1):
-                    records[3 + j, record_at[t]] = parameters[j]
+            fixed, row = load(coefficients, t), record_at[t]
+            if row < 0:
+                move_all(parameters, states, normal[t], visits[t], clock[t], settings, strengths, fixed, inside, learning_rate,
+                         beside, scales[t], slopes, active, None)  # fmt: skip
+            else:
+                move_all(parameters, states, normal[t], visits[t], clock[t], settings, strengths, fixed, inside, learning_rate,
+                         beside, scales[t], slopes, active, records[:3, row])  # fmt: skip
+                for j in range(len(parameters)):
+                    records[3 + j, row] = parameters[j]
             if t >= window_start:
                 for i in range(lanes):
                     value = np.float64(gradients.product(load(parameters, i)))

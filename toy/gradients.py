@@ -16,7 +16,7 @@ from typing import ClassVar
 import numpy as np
 
 from mechanisms.arrays import Array, sqrt, where
-from mechanisms.validation import require, require_above, require_at_least
+from mechanisms.validation import require, require_above, require_at_least, require_whole
 
 Parameters = tuple[Array, ...]
 Settings = tuple[Array, ...]
@@ -49,6 +49,10 @@ class AbstractGradient(abc.ABC):
     def visit_law(fields: Fields) -> tuple[np.ndarray, np.ndarray] | None:
         """(trials, probability) of the visits of one step, arrays over settings; None for a model without visits."""
         return None
+
+    def active_share(self, fields: Fields, steps: int) -> np.ndarray:
+        """The fraction of steps with non-zero gradient, (settings,), for a model without visits (those are counted)."""
+        return np.ones(len(next(iter(fields.values()))))
 
 
 def product(parameters: Parameters) -> Array:
@@ -116,6 +120,10 @@ class Dead(AbstractGradient):
     def settings(fields: Fields) -> Settings:
         """sigma, 0, alive_steps."""
         return fields["sigma"], 0 * fields["sigma"], fields["alive_steps"]
+
+    def active_share(self, fields: Fields, steps: int) -> np.ndarray:
+        """alive_steps/steps, at most 1."""
+        return np.minimum(1.0, fields["alive_steps"] / steps)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,8 +227,7 @@ class Product(AbstractGradient):
 
 def _require_selective(model: Selective | Product) -> None:
     _require_probability("p", model.p)
-    whole = isinstance(model.batch_size, int) and model.batch_size >= 1
-    require(whole, "batch_size", model.batch_size, "a whole number >= 1")
+    require_whole("batch_size", model.batch_size, 1)
     require_above("curvature", model.curvature, 0)
     require_at_least("noise", model.noise, 0)
 

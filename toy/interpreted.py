@@ -11,8 +11,10 @@ from mechanisms.dynamics import split_step
 from toy.gradients import product
 
 
-def build(direction: Callable[..., Any], slope: Callable[..., Any], penalty_slope: Callable[..., Any]) -> Callable[..., None]:
-    """The loop for one rule, gradient model and regularizer.
+def build(
+    direction: Callable[..., Any], slope: Callable[..., Any], penalty_slope: Callable[..., Any], dtype: str = "float64"
+) -> Callable[..., None]:
+    """The loop for one rule, gradient model, regularizer and working dtype.
 
     The returned function advances L lanes (settings or features) by T steps, in place. Its arguments have the working
     dtype unless said otherwise:
@@ -27,19 +29,21 @@ def build(direction: Callable[..., Any], slope: Callable[..., Any], penalty_slop
         inside: the weight of λ r(w) inside the gradient, 0 or 1.
         clock, scales: the 0-based steps and η_t/η_0, (T,).
         coefficients: the rule's coefficients, each (T,).
-        active: (L,); the count of non-zero gradients of the first parameter is added.
+        active: (L,), the count of non-zero gradients of the first parameter is added; or None.
         window: (2, L) float64; sums of the product and of its square from step `window_start` of this call on are added.
         window_start: whole number.
         record_at: (T,) whole numbers, the row of `records` to write at each step, or −1.
         records: (3 + parameters, rows, L): loss force, regularizer force, denominator of the scale, each parameter.
     """
+    del dtype  # NumPy's arithmetic follows its arrays
     one_step = split_step(direction)
 
     def advance(parameters, states, normal, visits, settings, strengths, learning_rate, beside, inside, clock, scales,
                 coefficients, active, window, window_start, record_at, records):  # fmt: skip
         for t in range(len(clock)):
             slopes = slope(parameters, normal[t], visits[t], clock[t], settings)
-            active += slopes[0] != 0
+            if active is not None:
+                active += slopes[0] != 0
             fixed = tuple(column[t] for column in coefficients)
             for j, (w, state) in enumerate(zip(parameters, states, strict=True)):
                 penalty = strengths[j] * penalty_slope(w)

@@ -76,7 +76,7 @@ def groups(spec: ToySpec) -> Iterator[Group]:
 
 def _varies_in_lanes(axis: Axis) -> bool:
     head, _, rest = axis.field.partition(".")
-    numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in axis.values)
+    numeric = np.asarray(axis.values).dtype.kind in "if"
     return numeric and (head in ("learning_rate", "initial_scale", "gradient") or (head, rest) == ("regularizer", "strength"))
 
 
@@ -137,12 +137,16 @@ class _Simulation:
         self.strengths = [self._spread(strength) * self.dtype.type(name in decayed) for name in spec.gradient.parameters]
         rate = group.value("learning_rate")
         self.learning_rate = self._spread(rate)
-        self.beside = self._spread(np.array([spec.regularizer.rates(r, 1.0)[1] for r in rate]))
-        self.active, self.window = np.zeros(self.shape, self.dtype), np.zeros((2, *self.shape))
+        inside, beside = spec.regularizer.rates(rate, np.ones_like(rate))
+        self.inside, self.beside = self.dtype.type(inside), self._spread(beside)
+        law = spec.gradient.visit_law(group.gradient_fields())
+        self.cumulative = None if law is None else _binomial_table(*law)
+        self.active = None if law is None else np.zeros(self.shape, self.dtype)
+        self.window = np.zeros((2, *self.shape))
         self.recorded = recorded_steps(spec.steps, spec.records)
         self.records = np.zeros((3 + len(self.parameters), len(self.recorded), *self.shape), self.dtype)
         self.kernel: Callable[..., None] = engine.build(
-            type(spec.rule).direction, type(spec.gradient).slope, type(spec.regularizer).slope
+            type(spec.rule).direction, type(spec.gradient).slope, type(spec.regularizer).slope, spec.dtype
         )
 
     def _spread(self, values: np.ndarray) -> np.ndarray:
@@ -154,32 +158,28 @@ class _Simulation:
 
     def table(self) -> dict[str, np.ndarray]:
         """Runs all steps; column name → values of the features table, with `setting` instead of the axes."""
-        law = self.spec.gradient.visit_law(self.group.gradient_fields())
-        cumulative = None if law is None else _binomial_table(*law)
         chunk = max(1, min(CHUNK_STEPS, CHUNK_NUMBERS // self.spec.features))
         for start in range(0, self.spec.steps, chunk):
-            self._advance(start, min(start + chunk, self.spec.steps), cumulative)
+            self._advance(start, min(start + chunk, self.spec.steps))
         return self._columns()
 
-    def _advance(self, start: int, stop: int, cumulative: np.ndarray | None) -> None:
+    def _advance(self, start: int, stop: int) -> None:
         normal = self.random.standard_normal((stop - start, self.spec.features), self.dtype)
-        uniform = None if cumulative is None else self.random_visits.random((stop - start, self.spec.features))
+        uniform = None if self.cumulative is None else self.random_visits.random((stop - start, self.spec.features))
         clock = self._clock(start, stop)
         for outer in range(self.shape[0]):
             for first in range(0, self.shape[1], BLOCK_LANES):
                 block = slice(first, min(first + BLOCK_LANES, self.shape[1]))
-                noise, visits = self._noise(normal, uniform, cumulative, outer, block)
+                noise, visits = self._noise(normal, uniform, outer, block)
                 self._run_block(outer, block, noise, visits, clock)
 
-    def _noise(
-        self, normal: np.ndarray, uniform: np.ndarray | None, cumulative: np.ndarray | None, outer: int, block: slice
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def _noise(self, normal: np.ndarray, uniform: np.ndarray | None, outer: int, block: slice) -> tuple[np.ndarray, np.ndarray]:
         mine = (slice(None), outer) if self.lanes_are_settings else (slice(None), block)
         noise = np.ascontiguousarray(normal[mine])
-        if uniform is None or cumulative is None:
+        if uniform is None or self.cumulative is None:
             return noise, np.zeros(len(noise), self.dtype)
         visits = np.empty((len(noise), block.stop - block.start), self.dtype)
-        rows = cumulative[block] if self.lanes_are_settings else cumulative[outer : outer + 1]
+        rows = self.cumulative[block] if self.lanes_are_settings else self.cumulative[outer : outer + 1]
         self.engine.fill_visits(np.ascontiguousarray(uniform[mine]).reshape(len(noise), -1), rows, visits)
         return noise, visits
 
@@ -211,23 +211,29 @@ class _Simulation:
             tuple(map(shared, self.strengths)),
             shared(self.learning_rate),
             shared(self.beside),
-            self.dtype.type(self.spec.regularizer.coupling == "coupled"),
+            self.inside,
             clock["clock"],
             clock["scales"],
             clock["coefficients"],
-            self.active[outer, block],
+            None if self.active is None else self.active[outer, block],
             self.window[:, outer, block],
             clock["window_start"],
             clock["record_at"],
             self.records[:, :, outer, block],
         )
 
+    def _activity(self) -> np.ndarray:
+        if self.active is not None:
+            return self.active / self.spec.steps
+        activity = self.spec.gradient.active_share(self.group.gradient_fields(), self.spec.steps)
+        return np.broadcast_to(activity if self.lanes_are_settings else activity[:, None], self.shape)
+
     def _columns(self) -> dict[str, np.ndarray]:
         rows = len(self.recorded)
         outer, lane = np.meshgrid(np.arange(self.shape[0]), np.arange(self.shape[1]), indexing="ij")
         feature, setting = (outer, lane) if self.lanes_are_settings else (lane, outer)
         window = max(1, round(self.spec.average_last * self.spec.steps))
-        per_lane = {"setting": self.group.index[setting], "feature": feature, "activity": self.active / self.spec.steps}
+        per_lane = {"setting": self.group.index[setting], "feature": feature, "activity": self._activity()}
         if self.spec.average_last > 0:
             per_lane |= {"product_mean": self.window[0] / window, "product_rms": np.sqrt(self.window[1] / window)}
         names = ("loss_force", "reg_force", "denominator", *self.spec.gradient.parameters)

@@ -10,7 +10,15 @@ from mechanisms.experiments.specs import field_types, flatten, override
 from mechanisms.regularizers import L2, AbstractRegularizer
 from mechanisms.schedules import AbstractSchedule, Constant
 from mechanisms.update_rules import AbstractUpdateRule, Adam
-from mechanisms.validation import InvalidValue, require, require_above, require_at_least, require_between, require_choice
+from mechanisms.validation import (
+    InvalidValue,
+    require,
+    require_above,
+    require_at_least,
+    require_between,
+    require_choice,
+    require_whole,
+)
 from toy.gradients import AbstractGradient, LowGradient
 
 DTYPES = ("float32", "float64")
@@ -60,8 +68,7 @@ class ToySpec:
     def __post_init__(self) -> None:
         require_above("learning_rate", self.learning_rate, 0)
         for name in ("steps", "features", "records"):
-            whole = isinstance(getattr(self, name), int)
-            require(whole and getattr(self, name) >= 1, name, getattr(self, name), "a whole number >= 1")
+            require_whole(name, getattr(self, name), 1)
         require_at_least("initial_scale", abs(self.initial_scale), 0)
         require_between("average_last", self.average_last, 0, 1 + 1e-12)
         require_choice("decayed", self.decayed, ("all", *self.gradient.parameters))

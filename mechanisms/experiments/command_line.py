@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from mechanisms.experiments.layers import Layer, resolve, summary_line
 from mechanisms.experiments.records import Store
 from mechanisms.experiments.specs import flatten, spec_id
-from mechanisms.validation import UserError, require
+from mechanisms.validation import UserError, require_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,7 +88,7 @@ def _list(layer: Layer, options: argparse.Namespace) -> None:
 
 
 def _seeds(options: argparse.Namespace) -> tuple[int, ...]:
-    require(options.seeds >= 1, "--seeds", options.seeds, "a whole number >= 1")
+    require_whole("--seeds", options.seeds, 1)
     return tuple(range(options.seeds))
 
 
@@ -96,7 +97,7 @@ def _show(layer: Layer, options: argparse.Namespace) -> None:
     flat = [flatten(spec) for spec in specs]
     shared = {k: v for k, v in flat[0].items() if all(f.get(k) == v for f in flat)} if len(flat) > 1 else {}
     if not options.json:
-        print(layer.names()[options.experiment].__doc__ or "", end="\n\n")
+        print(inspect.getdoc(layer.names()[options.experiment]), end="\n\n")
         for name, value in shared.items():
             print(f"  {name} = {_text(value)}")
         print()

@@ -84,7 +84,7 @@ class Store:
                 **provenance(),
                 **extra,
             }
-            _write(partial / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True).encode())
+            _write(partial / MANIFEST, json.dumps(manifest, indent=1).encode())
             if not final.exists():
                 partial.rename(final)
         except OSError as error:

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from mechanisms.experiments.layers import Layer, resolve
 from mechanisms.experiments.records import DamagedRecord, Store
 from mechanisms.experiments.specs import spec_id
-from mechanisms.validation import UserError, require
+from mechanisms.validation import UserError, require_whole
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Unit:
 
 def run_all(layer: Layer, store: Store, specs: Iterable[Any], seeds: Iterable[int], jobs: int = 1) -> int:
     """Makes every missing record of specs × seeds; returns how many were made. `jobs` > 1 uses that many processes."""
-    require(jobs >= 1, "--jobs", jobs, "a whole number >= 1")
+    require_whole("--jobs", jobs, 1)
     seeds = tuple(seeds)
     units = [Unit(spec, seed) for spec in specs for seed in seeds]
     store.require_writable()

@@ -74,8 +74,8 @@ def cast_to(annotation: Any, value: Any, field: str) -> Any:
     if isinstance(annotation, types.UnionType):
         return _cast_to_one_of(options, value, field)
     if typing.get_origin(annotation) is tuple:
-        require(isinstance(value, list | tuple), field, value, "a list, such as 0.5,0.8")
-        return tuple(cast_to(_element(annotation), v, field) for v in value)
+        values = value if isinstance(value, list | tuple) else (value,)
+        return tuple(cast_to(_element(annotation), v, field) for v in values)
     if annotation is bool:
         require(isinstance(value, bool), field, value, "true or false")
     elif annotation is int:
@@ -162,7 +162,7 @@ def override(spec: Spec, path: str, value: Any) -> Spec:
             raise InvalidValue(f"unknown field {path!r}: {head} has no fields of its own")
         value = override(current, rest, value)
     elif is_choice(hints[head]):
-        value = choose(hints[head], value, path)() if isinstance(value, str) else value
+        value = value if isinstance(value, hints[head]) else choose(hints[head], str(value), path)()
     elif not dataclasses.is_dataclass(value):
         value = cast_to(hints[head], value, path)
     return cast(Spec, dataclasses.replace(cast(Any, spec), **{head: value}))

@@ -1,4 +1,4 @@
-"""Every update rule against an independent implementation: torch.optim where torch has it, else a straight-line reference; optax too."""
+"""Every update rule against torch.optim where torch has it, else a straight-line reference; against optax too."""
 
 import dataclasses
 
@@ -69,7 +69,8 @@ REFERENCES = {"adabelief": adabelief_reference}
 def variants(name):
     """The rule with its defaults, and with other hyperparameters where it has them.
 
-    With beta2 = 0.95 Adamax near w = 0 is chaotic under coupled L2 (a change of 1e-15 at the start grows to 2e-3 in 300 steps), so that
+    With beta2 = 0.95 Adamax near w = 0 is chaotic under coupled L2 (a change of 1e-15 at the start grows to 2e-3 in 300
+    steps), so that
     no two implementations could agree; 0.98 is not.
     """
     yield RULES[name]()

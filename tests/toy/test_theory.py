@@ -30,6 +30,7 @@ from toy.spec import Axis, ToySpec
 
 ADAM, SGD_ = (Adam(beta2=0.99), 1e-3), (SGD(momentum=0.9), 0.1)
 ERRORS = 4.5
+PRODUCT_RUN = {"initial_scale": 0.7, "steps": 40_000, "average_last": 0.2}
 
 
 def assert_predicted(values, predicted, estimate, bias=0.0, floor=0.0):
@@ -62,7 +63,8 @@ class TestSelectiveFeature:
             assert_predicted(values, predicted, estimate, bias=0.03)
 
     def test_the_discrepancy_changes_sign_where_the_denominator_is_the_learning_rate(self, simulate):
-        """P2: coupled decay is the weaker one where D > η and the stronger one where D < η, in simulation and closed form alike."""
+        """P2: coupled decay is the weaker one where D > η and the stronger one where D < η, in simulation and closed form
+        alike."""
         found = {
             coupling: equilibria(
                 simulate,
@@ -184,7 +186,8 @@ class TestLowGradient:
         assert_predicted(simulate(spec)["scale"], np.exp(-rate * 10_000), estimate, floor=1e-3)
 
     def test_table_of_rules_after_1000_and_10000_steps(self, simulate):
-        """The papers' scalar experiment: coupled normalizing rules lose the scalar, decoupled ones keep it; Adadelta is like SGD."""
+        """The papers' scalar experiment: coupled normalizing rules lose the scalar, decoupled ones keep it; Adadelta is
+        like SGD."""
         expected = {  # mean |w| after 1,000 and 10,000 steps, coupled; then decoupled
             (Adam(), 1e-3): (0.79, 0.005, 1.00, 1.01),
             (AMSGrad(), 1e-3): (0.83, 0.048, 1.00, 1.00),
@@ -257,11 +260,10 @@ class TestProduct:
     """THEORY §7: scale × outgoing weight under L2 on both."""
 
     ACTIVITIES = (0.5, 0.1, 0.03, 0.015, 0.01, 0.006, 0.002)
-    SETTING = {"initial_scale": 0.7, "steps": 40_000, "average_last": 0.2}
 
     @pytest.mark.parametrize(("rule", "rate"), [ADAM, SGD_], ids=["adam", "sgd"])
     def test_soft_threshold_under_coupled_decay(self, rule, rate, simulate, estimate):
-        found = equilibria(simulate, Product(), L2(strength=1e-3), rule, rate, self.ACTIVITIES, **self.SETTING)
+        found = equilibria(simulate, Product(), L2(strength=1e-3), rule, rate, self.ACTIVITIES, **PRODUCT_RUN)
         for p, values in found.items():
             predicted = product_threshold(1e-3, p=p, curvature=0.1)
             # Near the threshold relaxation is slow and D is not quasi-static: an absolute 0.015, as against a total of 1.
@@ -272,7 +274,7 @@ class TestProduct:
         """λ_eff = λ(1 − μ)/η = λ at these settings."""
         regularizer = L2(strength=1e-3, coupling="independent")
         assert effective_strength(SGD_[0], regularizer, learning_rate=0.1) == pytest.approx(1e-3)
-        found = equilibria(simulate, Product(), regularizer, *SGD_, self.ACTIVITIES, **self.SETTING)
+        found = equilibria(simulate, Product(), regularizer, *SGD_, self.ACTIVITIES, **PRODUCT_RUN)
         for p, values in found.items():
             assert_predicted(values, product_threshold(1e-3, p=p, curvature=0.1), estimate, bias=0.01, floor=0.015)
 
@@ -280,7 +282,7 @@ class TestProduct:
     def test_no_threshold_under_normalized_decay(self, coupling, simulate, estimate):
         """P9a: the product shrinks and never dies, and where it settles is the solution of the balance equation."""
         regularizer = L2(strength=1e-3, coupling=coupling)
-        found = equilibria(simulate, Product(), regularizer, *ADAM, self.ACTIVITIES, **self.SETTING)
+        found = equilibria(simulate, Product(), regularizer, *ADAM, self.ACTIVITIES, **PRODUCT_RUN)
         for p, values in found.items():
             predicted = selective_equilibrium(
                 ADAM[0], regularizer, learning_rate=1e-3, p=p, batch_size=40, curvature=0.1, factors=2

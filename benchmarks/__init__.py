@@ -1,0 +1,1 @@
+"""Benchmarks: each runs both sides in turn in one process and prints medians and their ratio."""

@@ -1,0 +1,44 @@
+"""What the benchmarks share: sides timed in turn, medians, and the printed or JSON table."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+from mechanisms.experiments.command_line import OneLineParser, add_json_argument, print_rows
+
+
+def arguments(description: str) -> argparse.Namespace:
+    """The options of a benchmark: --json and --rounds."""
+    parser = OneLineParser(description=description)
+    add_json_argument(parser)
+    parser.add_argument("--rounds", type=int, default=5, help="times each side is run, in turn (%(default)s)")
+    return parser.parse_args()
+
+
+def one_core() -> None:
+    """Pins this process to one core, so that no side can use more."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+
+
+def seconds_in_turn(sides: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
+    """Name → median seconds of each side: once to warm up, then `rounds` times in turn."""
+    for side in sides.values():
+        side()
+    times: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(rounds):
+        for name, side in sides.items():
+            started = time.perf_counter()
+            side()
+            times[name].append(time.perf_counter() - started)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def report(rows: list[dict[str, Any]], as_json: bool) -> None:
+    """Prints rows of name, value, unit, ratio (peer / ours)."""
+    print_rows(rows, as_json)

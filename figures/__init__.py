@@ -1,0 +1,1 @@
+"""Explanatory figures, drawn from records; one file a figure in `figures.gallery`."""

@@ -1,0 +1,85 @@
+"""One look for every figure: column widths, colours that colour-blind readers keep apart, fixed bytes."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mechanisms.validation import UserError
+
+ONE_COLUMN, TWO_COLUMNS = 3.4, 7.0
+"""Widths in inches."""
+
+COUPLING_DASHES: dict[str, Any] = {"coupled": "-", "decoupled": ":", "independent": "--"}
+COUPLING_LABELS = {
+    "coupled": r"coupled ($\lambda w$ in the gradient)",
+    "decoupled": r"decoupled ($\eta\lambda w$ a step)",
+    "independent": r"independent ($\lambda w$ a step)",
+}
+RULE_LABELS = {
+    "sgd": "SGD, momentum 0.9", "adam": "Adam", "amsgrad": "AMSGrad", "adamax": "Adamax", "rmsprop": "RMSProp",
+    "adagrad": "Adagrad", "adadelta": "Adadelta", "nadam": "NAdam", "adabelief": "AdaBelief",
+}  # fmt: skip
+SETTINGS: Any = {
+    "backend": "Agg",
+    "font.size": 8,
+    "axes.labelsize": 8,
+    "axes.titlesize": 8,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 4,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "svg.hashsalt": "implicit-filter-sparsity",
+    "svg.fonttype": "path",
+    "pdf.fonttype": 42,
+    "figure.dpi": 200,
+}
+
+
+def palette(count: int) -> list[str]:
+    """`count` categorical colours that colour-blind readers keep apart (at most 10)."""
+    return [str(mpl.colors.to_hex(colour)) for colour in sns.color_palette("colorblind", count)]
+
+
+def shades(count: int) -> list[str]:
+    """`count` ordered colours, dark to light, whose order survives in grey."""
+    return [str(mpl.colors.to_hex(colour)) for colour in sns.color_palette("viridis", count + 1)[:count]]
+
+
+@contextlib.contextmanager
+def styled() -> Iterator[None]:
+    """Within it, matplotlib draws in this package's style."""
+    look: Any = {**mpl.rcParamsDefault, **SETTINGS}
+    with mpl.rc_context(look):
+        yield
+
+
+def letter(axes: Axes, index: int) -> None:
+    """Marks a panel with (a), (b), … left above its title."""
+    axes.set_title(f"({chr(ord('a') + index)})", loc="left", fontweight="bold")
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Writes a figure in the format of the path's suffix, whole or not at all; equal data give equal bytes."""
+    partial = path.with_name(f".{path.name}.partial")
+    metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None, "ModDate": None}}.get(path.suffix[1:], {})
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(partial, format=path.suffix[1:], metadata=metadata, bbox_inches="tight")
+        partial.replace(path)
+    except OSError as error:
+        raise UserError(f"figure {path} could not be written ({error.strerror}): choose another folder with --out DIR") from None
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,174 @@
+"""The only place where an update rule meets a model.
+
+Where `torch.optim` has the same law (tests: every rule × coupling × regularizer, equal to `mechanisms.dynamics`), it makes the
+step; a rule that it lacks is driven by `mechanisms.dynamics` on the parameters themselves, so a new rule works at once.
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from full_scale.parameters import ParameterGroups
+from mechanisms.dynamics import init
+from mechanisms.dynamics import step as dynamics_step
+from mechanisms.regularizers import L2, AbstractRegularizer
+from mechanisms.update_rules import (
+    SGD,
+    AbstractUpdateRule,
+    Adadelta,
+    Adagrad,
+    Adam,
+    Adamax,
+    AMSGrad,
+    NAdam,
+    RMSProp,
+)
+
+
+@dataclass(frozen=True)
+class Native:
+    """The torch class of a rule, its options, where it has a fused kernel, and whether it can decouple L2 by itself."""
+
+    optimizer: Callable[..., torch.optim.Optimizer]
+    options: Callable[[Any], dict[str, Any]]
+    fused_on: tuple[str, ...] = ()
+    decouples: bool = False
+
+
+def _adam_options(rule: Any) -> dict[str, Any]:
+    return {"betas": (rule.beta1, rule.beta2), "eps": rule.epsilon}
+
+
+EVERYWHERE = ("cpu", "cuda")
+NATIVE: dict[type[AbstractUpdateRule], Native] = {
+    SGD: Native(torch.optim.SGD, lambda r: {"momentum": r.momentum, "nesterov": r.nesterov}, EVERYWHERE),
+    Adam: Native(torch.optim.Adam, _adam_options, EVERYWHERE, decouples=True),
+    AMSGrad: Native(torch.optim.Adam, lambda r: {**_adam_options(r), "amsgrad": True}, EVERYWHERE, decouples=True),
+    Adamax: Native(torch.optim.Adamax, _adam_options),
+    NAdam: Native(torch.optim.NAdam, lambda r: {**_adam_options(r), "momentum_decay": r.momentum_decay}, decouples=True),
+    RMSProp: Native(torch.optim.RMSprop, lambda r: {"alpha": r.beta2, "eps": r.epsilon, "momentum": r.momentum}),
+    Adagrad: Native(
+        torch.optim.Adagrad, lambda r: {"eps": r.epsilon, "initial_accumulator_value": r.initial_accumulator}, ("cpu",)
+    ),
+    Adadelta: Native(torch.optim.Adadelta, lambda r: {"rho": r.beta2, "eps": r.epsilon}),
+}
+"""Rule → `torch.optim`. A rule that is not here is driven by `mechanisms.dynamics`."""
+
+
+class AbstractOptimizer(abc.ABC):
+    """Moves parameters by their `.grad`."""
+
+    @abc.abstractmethod
+    def step(self, schedule_scale: float) -> None:
+        """One update at the rate learning_rate · schedule_scale; it may add the regularizer to `.grad` on its way."""
+
+    @abc.abstractmethod
+    def zero_grad(self) -> None:
+        """Forgets the gradients."""
+
+
+def make_optimizer(
+    groups: ParameterGroups, rule: AbstractUpdateRule, regularizer: AbstractRegularizer, learning_rate: float
+) -> AbstractOptimizer:
+    """The optimizer of a rule under a regularizer that acts on `groups.decayed` only; `learning_rate` is η_0."""
+    kind = TorchOptimizer if type(rule) in NATIVE else LawOptimizer
+    return kind(groups, rule, regularizer, learning_rate)
+
+
+class TorchOptimizer(AbstractOptimizer):
+    """Drives `torch.optim`; what torch does not regularize by itself is done beside it, before its step."""
+
+    def __init__(
+        self, groups: ParameterGroups, rule: AbstractUpdateRule, regularizer: AbstractRegularizer, learning_rate: float
+    ) -> None:
+        native, decayed = NATIVE[type(rule)], list[Tensor](groups.decayed.values())
+        self._regularizer, self._learning_rate = regularizer, learning_rate
+        weight_decay = _weight_decay(native, regularizer, learning_rate)
+        self._by_hand = decayed if weight_decay is None and regularizer.strength else []
+        options = native.options(rule) | _kernel(native, [*decayed, *groups.free.values()])
+        if native.decouples and regularizer.coupling != "coupled":
+            options["decoupled_weight_decay"] = True
+        pairs = ((decayed, weight_decay or 0.0), (list(groups.free.values()), 0.0))
+        torch_groups = [{"params": parameters, "weight_decay": decay} for parameters, decay in pairs if parameters]
+        self.inner = native.optimizer(torch_groups, lr=learning_rate, **options)
+
+    def step(self, schedule_scale: float) -> None:
+        """See `AbstractOptimizer`."""
+        if self._by_hand:
+            self._regularize(*self._regularizer.rates(self._learning_rate, schedule_scale))
+        for group in self.inner.param_groups:
+            group["lr"] = self._learning_rate * schedule_scale
+        self.inner.step()
+
+    @torch.no_grad()
+    def _regularize(self, inside: float, beside: float) -> None:
+        """Both terms see the same parameters: the gradients were taken before this shift."""
+        moving = [(p, p.grad) for p in self._by_hand if p.grad is not None]
+        if not inside and isinstance(self._regularizer, L2):
+            torch._foreach_mul_([p for p, _ in moving], 1 - beside * self._regularizer.strength)
+            return
+        for parameter, gradient in moving:
+            target, weight = (gradient, inside) if inside else (parameter, -beside)
+            target.add_(self._regularizer.gradient(parameter), alpha=weight)
+
+    def zero_grad(self) -> None:
+        """See `AbstractOptimizer`."""
+        self.inner.zero_grad(set_to_none=True)
+
+
+def _weight_decay(native: Native, regularizer: AbstractRegularizer, learning_rate: float) -> float | None:
+    """The `weight_decay` by which torch itself applies a regularizer; None where it cannot.
+
+    Torch multiplies a decoupled decay by η_t: λ/η_0 makes that (η_t/η_0) λ, the independent coupling.
+    """
+    if not isinstance(regularizer, L2) or (regularizer.coupling != "coupled" and not native.decouples):
+        return None
+    return regularizer.strength / learning_rate if regularizer.coupling == "independent" else regularizer.strength
+
+
+def _kernel(native: Native, parameters: list[Any]) -> dict[str, bool]:
+    """The quickest implementation that torch has for these parameters."""
+    fused = all(p.device.type in native.fused_on and p.is_floating_point() for p in parameters)
+    return {"fused": True} if fused else {"foreach": True}
+
+
+class LawOptimizer(AbstractOptimizer):
+    """Drives `mechanisms.dynamics` on each parameter."""
+
+    def __init__(
+        self, groups: ParameterGroups, rule: AbstractUpdateRule, regularizer: AbstractRegularizer, learning_rate: float
+    ) -> None:
+        self._rule, self._learning_rate = rule, learning_rate
+        free = dataclasses.replace(regularizer, strength=0.0)
+        pairs = [(p, regularizer) for p in groups.decayed.values()] + [(p, free) for p in groups.free.values()]
+        self._parts = [(p, r, init(p.detach(), rule=rule, regularizer=r)) for p, r in pairs]
+
+    @torch.no_grad()
+    def step(self, schedule_scale: float) -> None:
+        """See `AbstractOptimizer`."""
+        for i, (parameter, regularizer, state) in enumerate(self._parts):
+            if parameter.grad is None:
+                continue
+            after = dynamics_step(
+                parameter,
+                parameter.grad,
+                state,
+                rule=self._rule,
+                regularizer=regularizer,
+                learning_rate=self._learning_rate,
+                schedule_scale=schedule_scale,
+            )
+            parameter.copy_(after.w)
+            self._parts[i] = (parameter, regularizer, after.state)
+
+    def zero_grad(self) -> None:
+        """See `AbstractOptimizer`."""
+        for parameter, _, _ in self._parts:
+            parameter.grad = None

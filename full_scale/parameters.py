@@ -1,0 +1,39 @@
+"""Which parameters of a network a regularizer acts on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+SELECTIONS: dict[str, Callable[[nn.Module], bool]] = {
+    "all": lambda owner: True,
+    "no_norm": lambda owner: not isinstance(owner, _BatchNorm),
+    "norm": lambda owner: isinstance(owner, _BatchNorm),
+    "conv": lambda owner: isinstance(owner, nn.Conv2d),
+}
+"""Choice of `TrainSpec.decayed` → whether the parameters of a module are decayed."""
+
+BIASES_KEPT = ("conv",)
+"""Choices that spare the biases of the modules they select."""
+
+
+@dataclass(frozen=True)
+class ParameterGroups:
+    """Name → parameter, those the regularizer acts on and the free ones, in the order of the module."""
+
+    decayed: dict[str, nn.Parameter]
+    free: dict[str, nn.Parameter]
+
+
+def group_parameters(module: nn.Module, decayed: str) -> ParameterGroups:
+    """The trainable parameters of a module, split by a choice of `TrainSpec.decayed`."""
+    groups = ParameterGroups({}, {})
+    for prefix, owner in module.named_modules():
+        for name, parameter in owner.named_parameters(recurse=False):
+            acts = SELECTIONS[decayed](owner) and not (decayed in BIASES_KEPT and name == "bias")
+            if parameter.requires_grad:
+                (groups.decayed if acts else groups.free)[f"{prefix}.{name}".lstrip(".")] = parameter
+    return groups

@@ -1,0 +1,60 @@
+"""What the command line prints after a run: one row a spec, over its seeds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from full_scale.spec import TrainSpec
+from mechanisms.experiments.records import Store
+from mechanisms.predictions import decay_budget
+from mechanisms.sparsity import CRITERIA, histories, sparsity
+
+
+def summarize(store: Store, specs: tuple[TrainSpec, ...], seeds: tuple[int, ...]) -> pd.DataFrame:
+    """One row a spec: what it is, how sparse it ended, its errors, and how far its decay alone could have gone.
+
+    Means over the seeds; `sparsity_min` and `sparsity_max` are the extremes of the sparsity by activation. `ever_dead` and
+    `revived` count features, by activation; `decay_budget` is the closed form at the median measured denominator of the scales.
+    """
+    return pd.DataFrame([_row(store, spec, seeds) for spec in specs])
+
+
+def _row(store: Store, spec: TrainSpec, seeds: tuple[int, ...]) -> dict[str, Any]:
+    features, curve = (store.collect((spec,), seeds, table) for table in ("features", "curve"))
+    ends = {f"sparsity_by_{by}": _last(sparsity(features, by), spec)["sparsity"] for by in CRITERIA}
+    ends |= {name: _last(curve, spec)[name] for name in ("test_error", "train_loss")}
+    row: dict[str, Any] = {
+        "rule": spec.rule.name,
+        "coupling": spec.regularizer.coupling if spec.regularizer.strength else "none",
+        "strength": spec.regularizer.strength,
+        "learning_rate": spec.learning_rate,
+        "seeds": len(seeds),
+    }
+    by_activation = ends["sparsity_by_activation"]
+    row |= {
+        "sparsity_by_activation": by_activation.mean(),
+        "sparsity_min": by_activation.min(),
+        "sparsity_max": by_activation.max(),
+    }
+    row |= {name: values.mean() for name, values in ends.items()}
+    counts = histories(features)
+    row |= {"decay_budget": decay_budget_of(spec, features)}
+    return row | {"ever_dead": counts["ever_inactive"].mean(), "revived": counts["revived"].mean()}
+
+
+def _last(table: pd.DataFrame, spec: TrainSpec) -> pd.DataFrame:
+    return table[table["step"] == spec.steps]
+
+
+def decay_budget_of(spec: TrainSpec, features: pd.DataFrame) -> float:
+    """The closed-form decay budget of a run; where the rule divides the decay too, by its median measured denominator."""
+    divided = spec.rule.normalizing and spec.regularizer.coupling == "coupled"
+    return decay_budget(
+        spec.rule,
+        spec.regularizer,
+        learning_rate=spec.learning_rate,
+        effective_steps=spec.schedule.effective_steps(spec.steps),
+        denominator=float(features["denominator"].median()) if divided else 1.0,
+    )

@@ -1,0 +1,69 @@
+"""The rules of the house: who imports whom, what starts without torch, and which module has a test."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+ROOMS = {"mechanisms": set(), "toy": {"mechanisms"}, "full_scale": {"mechanisms"}, "figures": {"mechanisms", "toy", "full_scale"}}
+FILES = [path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))]
+
+
+def imports(path):
+    """Top-level names of all modules that a file imports, anywhere in it."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module.partition(".")[0]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_rooms_import_only_what_they_may(path):
+    room = path.relative_to(ROOT).parts[0]
+    found = set(imports(path))
+    assert not (found & set(ROOMS)) - ROOMS[room] - {room}
+    if room != "full_scale":
+        assert "torch" not in found
+
+
+@pytest.mark.parametrize(
+    ("command", "absent"),
+    [
+        (["toy", "list"], {"torch", "pandas", "scipy.stats", "numba", "matplotlib"}),
+        (["toy", "show", "decay"], {"torch", "pandas", "scipy.stats", "numba"}),
+        (["full_scale", "list"], {"torch", "pandas", "sklearn"}),
+        (["figures", "list"], {"torch"}),
+    ],
+)
+def test_quick_verbs_load_nothing_heavy(command, absent):
+    code = (
+        "import runpy, sys\n"
+        f"sys.argv = {command!r}\n"
+        f"try: runpy.run_module({command[0]!r}, run_name='__main__')\n"
+        "except SystemExit as leaving: assert leaving.code == 0, leaving.code\n"
+        f"print('LOADED', sorted({absent!r} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.strip().endswith("LOADED []"), done.stdout[-300:] + done.stderr
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_files_and_functions_stay_readable(path):
+    text = path.read_text(encoding="utf-8")
+    assert text.count("\n") <= 300
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            assert node.end_lineno - node.lineno + 1 <= 40 or node.name == "build", f"{node.name} is long"
+
+
+def test_no_pickle_and_no_eval():
+    for path in FILES:
+        text = path.read_text(encoding="utf-8")
+        assert "allow_pickle=True" not in text
+        calls = {n.func.id for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
+        assert not calls & {"eval", "exec"}
+        assert "pickle" not in set(imports(path))
