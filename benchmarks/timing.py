@@ -16,7 +16,7 @@ def arguments(description: str) -> argparse.Namespace:
     """The options of a benchmark: --json and --rounds."""
     parser = OneLineParser(description=description)
     add_json_argument(parser)
-    parser.add_argument("--rounds", type=int, default=5, help="times each side is run, in turn (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="times each side is run, in turn (%(default)s)")
     return parser.parse_args()
 
 

@@ -29,7 +29,7 @@ from toy.simulate import run
 from toy.spec import Axis, ToySpec
 
 STRENGTH, SIGMA, RATE = 1e-4, 1e-5, 1e-3
-SIZES = {1_000: 10_000, 100_000: 1_000}
+SIZES = {1_000: 40_000, 100_000: 4_000}
 """Settings → steps of the compared runs."""
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import figures.gallery
 from figures.needs import Need, prepare
 from mechanisms.experiments.command_line import OneLineParser, add_json_argument, add_runs_argument, guarded, print_rows
+from mechanisms.experiments.files import write_whole
 from mechanisms.experiments.records import provenance
 from mechanisms.validation import InvalidValue
 
@@ -83,7 +84,7 @@ def draw_one(name: str, module: ModuleType, options: argparse.Namespace) -> list
     """Draws one figure in every format asked for, with its provenance; rows for the printed table."""
     import matplotlib.pyplot as plt
 
-    from figures.style import save, styled
+    from figures.style import ADVICE, save, styled
 
     tables = [need.load(options.runs) for need in module.NEEDS]
     paths = [options.out / f"{name}.{suffix}" for suffix in options.format]
@@ -93,7 +94,7 @@ def draw_one(name: str, module: ModuleType, options: argparse.Namespace) -> list
             save(figure, path)
         plt.close(figure)
     source = options.out / f"{name}.provenance.json"
-    source.write_text(json.dumps(sources(name, module, options.runs, paths), indent=1), encoding="utf-8")
+    write_whole(source, json.dumps(sources(name, module, options.runs, paths), indent=1).encode(), ADVICE)
     return [{"figure": name, "file": str(path)} for path in (*paths, source)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mechanisms.validation import UserError
+from mechanisms.experiments.files import write_whole
 
 ONE_COLUMN, TWO_COLUMNS = 3.4, 7.0
 """Widths in inches."""
+ADVICE = "choose another folder with --out DIR"
 
 COUPLING_DASHES: dict[str, Any] = {"coupled": "-", "decoupled": ":", "independent": "--"}
 COUPLING_LABELS = {
@@ -73,13 +75,7 @@ def letter(axes: Axes, index: int) -> None:
 
 def save(figure: Figure, path: Path) -> None:
     """Writes a figure in the format of the path's suffix, whole or not at all; equal data give equal bytes."""
-    partial = path.with_name(f".{path.name}.partial")
     metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None, "ModDate": None}}.get(path.suffix[1:], {})
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(partial, format=path.suffix[1:], metadata=metadata, bbox_inches="tight")
-        partial.replace(path)
-    except OSError as error:
-        raise UserError(f"figure {path} could not be written ({error.strerror}): choose another folder with --out DIR") from None
-    finally:
-        partial.unlink(missing_ok=True)
+    picture = io.BytesIO()
+    figure.savefig(picture, format=path.suffix[1:], metadata=metadata, bbox_inches="tight")
+    write_whole(path, picture.getvalue(), ADVICE)

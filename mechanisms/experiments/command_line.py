@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import _thread
 import argparse
+import contextlib
 import inspect
 import json
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +37,8 @@ class OneLineParser(argparse.ArgumentParser):
 def guarded(program: str, action: Callable[[], None]) -> int:
     """Runs an action and turns what went wrong into one line on standard error and an exit status."""
     try:
-        action()
+        with _insistent_interrupt():
+            action()
     except UserError as error:
         print(f"{program}: {error}", file=sys.stderr)
         return 2
@@ -44,6 +49,29 @@ def guarded(program: str, action: Callable[[], None]) -> int:
         sys.stderr.close()
         return 0
     return 0
+
+
+@contextlib.contextmanager
+def _insistent_interrupt() -> Iterator[None]:
+    """Within it, Ctrl-C is raised again every three seconds until it is heard.
+
+    A compiler calls back into Python from code that swallows exceptions; an interrupt that lands there would be lost.
+    """
+    reminders: list[threading.Timer] = []
+
+    def handle(*_: object) -> None:
+        reminders.append(threading.Timer(3.0, _thread.interrupt_main))
+        reminders[-1].daemon = True
+        reminders[-1].start()
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        for reminder in reminders:
+            reminder.cancel()
 
 
 def add_runs_argument(parser: argparse.ArgumentParser) -> None:

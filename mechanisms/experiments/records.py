@@ -8,8 +8,8 @@ when whole: a folder of that name is complete by construction. Nothing is overwr
 from __future__ import annotations
 
 import hashlib
+import io
 import json
-import os
 import platform
 import shutil
 import subprocess
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mechanisms.experiments.files import write_synced
 from mechanisms.experiments.specs import flatten, spec_id, to_json
 from mechanisms.experiments.tables import COLUMNS, SPEC_PREFIX, check, to_array
 from mechanisms.validation import UserError
@@ -84,7 +85,7 @@ class Store:
                 **provenance(),
                 **extra,
             }
-            _write(partial / MANIFEST, json.dumps(manifest, indent=1).encode())
+            write_synced(partial / MANIFEST, json.dumps(manifest, indent=1).encode())
             if not final.exists():
                 partial.rename(final)
         except OSError as error:
@@ -145,13 +146,6 @@ class Store:
         return pd.concat(parts, ignore_index=True)
 
 
-def _write(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -159,10 +153,9 @@ def _digest(path: Path) -> str:
 
 def _write_table(path: Path, table: pd.DataFrame) -> dict[str, Any]:
     arrays = {str(name): to_array(table[name]) for name in table.columns}
-    with path.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **arrays)
-        file.flush()
-        os.fsync(file.fileno())
+    content = io.BytesIO()
+    np.savez_compressed(content, allow_pickle=False, **arrays)
+    write_synced(path, content.getvalue())
     columns = {
         name: {"dtype": array.dtype.str, **({"unit": COLUMNS[name].unit} if name in COLUMNS else {})}
         for name, array in arrays.items()

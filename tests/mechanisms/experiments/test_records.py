@@ -49,7 +49,7 @@ def test_an_existing_record_stays_as_it_is(store):
     assert not store.leftovers(SPEC, 0)
 
 
-@pytest.mark.parametrize("step", ["_write", "_write_table"])
+@pytest.mark.parametrize("step", ["write_synced", "_write_table"])
 def test_a_failed_write_leaves_nothing(store, step, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
@@ -65,7 +65,7 @@ def test_an_interrupted_write_leaves_nothing(store, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(records, "_write", interrupt)
+    monkeypatch.setattr(records, "write_synced", interrupt)
     with pytest.raises(KeyboardInterrupt):
         store.save(SPEC, 0, {"features": table()}, {})
     assert not store.has(SPEC, 0)

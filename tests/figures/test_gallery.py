@@ -1,0 +1,119 @@
+"""Every figure draws from small tables, says what its axes are, and writes the same bytes for the same data."""
+
+import json
+
+import pytest
+
+from figures.__main__ import gallery, main, module_of
+from figures.needs import LAYERS, Need
+from figures.style import save, styled
+
+SMALL = {
+    "decay": ["steps=300", "records=10", "features=2"],
+    "selectivity": ["steps=300", "features=2"],
+    "digits": ["steps=4", "network.width=0.03125", "measurements=2"],
+}
+SERIES = {"decay": [15] * 9, "selectivity": [4, 4], "digits_sparsity": [4, 0, 4]}
+"""Panels of each figure, and lines in each that carry data."""
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory):
+    """A folder of small records for every experiment that a figure needs."""
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(autouse=True)
+def _small_experiments(monkeypatch):
+    """Every need asks for a small version of its experiment."""
+    monkeypatch.setattr(Need, "specs", lambda need: LAYERS[need.layer].specs(need.experiment, SMALL[need.experiment]))
+
+
+def tables(name, runs):
+    for need in module_of(name).NEEDS:
+        need.make(runs, jobs=1)
+    return [need.load(runs) for need in module_of(name).NEEDS]
+
+
+@pytest.mark.parametrize("name", gallery())
+def test_axes_are_labelled_and_all_series_are_there(name, runs):
+    import matplotlib.pyplot as plt
+
+    with styled():
+        figure = module_of(name).draw(*tables(name, runs))
+        panels = [axes for axes in figure.axes if axes.axison]
+        shared = bool(figure.get_supxlabel()) and bool(figure.get_supylabel())
+        for axes in panels:
+            assert axes.get_xlabel() or shared
+            assert axes.get_ylabel() or shared or axes.get_shared_y_axes().joined(axes, panels[0])
+        counts = [sum(len(line.get_xdata()) > 1 for line in axes.get_lines()) for axes in panels]
+        assert [c >= expected for c, expected in zip(counts, SERIES[name], strict=True)] == [True] * len(panels), counts
+        assert figure.legends or any(axes.get_legend() for axes in panels)
+        assert "n = " in "".join(axes.get_title() for axes in panels) + figure.get_supylabel()
+        plt.close(figure)
+
+
+@pytest.mark.parametrize("suffix", ["svg", "pdf", "png"])
+def test_equal_data_give_equal_bytes(suffix, runs, tmp_path):
+    import matplotlib.pyplot as plt
+
+    data = tables("selectivity", runs)
+    for number in (1, 2):
+        with styled():
+            figure = module_of("selectivity").draw(*data)
+            save(figure, tmp_path / f"{number}.{suffix}")
+            plt.close(figure)
+    assert (tmp_path / f"1.{suffix}").read_bytes() == (tmp_path / f"2.{suffix}").read_bytes()
+
+
+def test_draw_makes_toy_records_and_writes_provenance(tmp_path, capsys):
+    place = ["--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "pictures")]
+    assert main(["draw", "decay", *place, "--json"]) == 0
+    files = [row["file"] for row in json.loads(capsys.readouterr().out)]
+    assert [f.rpartition(".")[2] for f in files] == ["svg", "pdf", "json"]
+    source = json.loads((tmp_path / "pictures" / "decay.provenance.json").read_text(encoding="utf-8"))
+    assert source["draw"] == "python -m figures draw decay"
+    assert {r["made_by"] for r in source["records"]} == {"python -m toy run decay --seeds 3"}
+    assert set(source["files"]) == {"decay.svg", "decay.pdf"}
+
+
+def test_missing_full_scale_records_are_asked_for(tmp_path, capsys):
+    place = ["--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "pictures")]
+    assert main(["draw", "digits_sparsity", *place]) == 2
+    assert "python -m full_scale run digits --seeds 3" in capsys.readouterr().err
+    assert not (tmp_path / "pictures").exists()
+
+
+def test_run_missing_makes_them(tmp_path):
+    place = ["--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "pictures"), "--format", "png"]
+    assert main(["draw", "digits_sparsity", *place, "--run-missing"]) == 0
+    assert (tmp_path / "pictures" / "digits_sparsity.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [(["draw", "deacy"], "decay"), (["draw", "--format", "gif"], "svg"), (["draw", "decay", "--jobs", "0"], "--jobs")],
+)
+def test_mistakes_are_one_line_and_exit_status_2(arguments, named, capsys, tmp_path):
+    try:
+        status = main([*arguments, "--runs", str(tmp_path)])
+    except SystemExit as leaving:
+        status = leaving.code
+    printed = capsys.readouterr()
+    assert status == 2
+    assert named in printed.err
+    assert len(printed.err.strip().splitlines()) == 1
+
+
+def test_pictures_that_cannot_be_written_are_one_line(tmp_path, capsys, runs):
+    (tmp_path / "file").write_text("")
+    place = ["--runs", str(runs), "--out", str(tmp_path / "file" / "pictures")]
+    assert main(["draw", "decay", *place]) == 2
+    assert "--out" in capsys.readouterr().err
+
+
+def test_list_names_every_figure(capsys):
+    assert main(["list", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["name"] for row in rows] == list(gallery())
+    assert all(row["title"].endswith(".") and row["needs"] for row in rows)
