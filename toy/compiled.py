@@ -107,24 +107,21 @@ def _keep(rows, i, values):
     return keep_last
 
 
-@overload(gradients.product)
-def _product(parameters):
-    if len(parameters) == 1:
-        return lambda parameters: parameters[0]
-    return lambda parameters: parameters[0] * gradients.product(parameters[1:])
-
-
 FAST_SINGLE = frozenset({"arcp", "ninf", "contract"})
 """For float32 alone: division by a refined reciprocal estimate and fused multiply-add, a few units in the last place."""
 
 
 @functools.cache
 def build(
-    direction: Callable[..., Any], slope: Callable[..., Any], penalty_slope: Callable[..., Any], dtype: str = "float64"
+    direction: Callable[..., Any],
+    slope: Callable[..., Any],
+    product: Callable[..., Any],
+    penalty_slope: Callable[..., Any],
+    dtype: str = "float64",
 ) -> Callable[..., None]:
     """The compiled loop for one rule, gradient model and regularizer; arguments as in `toy.interpreted.build`."""
     one_step = register_jitable(split_step(_jitable(direction)))
-    slope, penalty_slope = _jitable(slope), _jitable(penalty_slope)
+    slope, product, penalty_slope = _jitable(slope), _jitable(product), _jitable(penalty_slope)
     fastmath = set(FAST_SINGLE) if dtype == "float32" else False
 
     @register_jitable
@@ -169,7 +166,7 @@ def build(
                     records[3 + j, row] = parameters[j]
             if t >= window_start:
                 for i in range(lanes):
-                    value = np.float64(gradients.product(load(parameters, i)))
+                    value = np.float64(product(load(parameters, i)))
                     window[0, i] += value
                     window[1, i] += value * value
 

@@ -46,6 +46,11 @@ class AbstractGradient(abc.ABC):
         """What `slope` needs, from the fields of the model (each an array over settings)."""
 
     @staticmethod
+    def product(parameters: Parameters) -> Array:
+        """What a feature does: its scale times its outgoing weight; the scale where it has no outgoing weight."""
+        return parameters[0]
+
+    @staticmethod
     def visit_law(fields: Fields) -> tuple[np.ndarray, np.ndarray] | None:
         """(trials, probability) of the visits of one step, arrays over settings; None for a model without visits."""
         return None
@@ -53,14 +58,6 @@ class AbstractGradient(abc.ABC):
     def active_share(self, fields: Fields, steps: int) -> np.ndarray:
         """The fraction of steps with non-zero gradient, (settings,), for a model without visits (those are counted)."""
         return np.ones(len(next(iter(fields.values()))))
-
-
-def product(parameters: Parameters) -> Array:
-    """What a feature does: the product of its parameters, the scale itself where it has no other."""
-    result = parameters[0]
-    for other in parameters[1:]:
-        result = result * other
-    return result
 
 
 def _require_probability(field: str, value: float) -> None:
@@ -213,6 +210,11 @@ class Product(AbstractGradient):
         scale, outgoing = parameters
         h = _selective_slope(scale * outgoing, normal, visits, settings)
         return h * outgoing, h * scale
+
+    @staticmethod
+    def product(parameters: Parameters) -> Array:
+        """γ·v."""
+        return parameters[0] * parameters[1]
 
     @staticmethod
     def settings(fields: Fields) -> Settings:

@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 
 from mechanisms.dynamics import split_step
-from toy.gradients import product
 
 
 def build(
-    direction: Callable[..., Any], slope: Callable[..., Any], penalty_slope: Callable[..., Any], dtype: str = "float64"
+    direction: Callable[..., Any],
+    slope: Callable[..., Any],
+    product: Callable[..., Any],
+    penalty_slope: Callable[..., Any],
+    dtype: str = "float64",
 ) -> Callable[..., None]:
     """The loop for one rule, gradient model, regularizer and working dtype.
 

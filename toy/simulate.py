@@ -146,7 +146,11 @@ class _Simulation:
         self.recorded = recorded_steps(spec.steps, spec.records)
         self.records = np.zeros((3 + len(self.parameters), len(self.recorded), *self.shape), self.dtype)
         self.kernel: Callable[..., None] = engine.build(
-            type(spec.rule).direction, type(spec.gradient).slope, type(spec.regularizer).slope, spec.dtype
+            type(spec.rule).direction,
+            type(spec.gradient).slope,
+            type(spec.gradient).product,
+            type(spec.regularizer).slope,
+            spec.dtype,
         )
 
     def _spread(self, values: np.ndarray) -> np.ndarray:
@@ -238,7 +242,7 @@ class _Simulation:
             per_lane |= {"product_mean": self.window[0] / window, "product_rms": np.sqrt(self.window[1] / window)}
         names = ("loss_force", "reg_force", "denominator", *self.spec.gradient.parameters)
         per_step = dict(zip(names, self.records, strict=True))
-        per_step["product"] = np.prod(self.records[3:], axis=0)
+        per_step["product"] = self.spec.gradient.product(tuple(self.records[3:]))
         return {
             "step": np.repeat(self.recorded, feature.size),
             **{name: np.tile(values.ravel(), rows) for name, values in per_lane.items()},
