@@ -14,7 +14,8 @@ from types import ModuleType
 from typing import Any
 
 import figures.gallery
-from figures.needs import Need, prepare
+from figures.needs import load, manifests, prepare
+from mechanisms.experiments.archive import Need
 from mechanisms.experiments.command_line import OneLineParser, add_json_argument, add_runs_argument, guarded, print_rows
 from mechanisms.experiments.files import write_whole
 from mechanisms.experiments.records import provenance
@@ -86,7 +87,7 @@ def draw_one(name: str, module: ModuleType, options: argparse.Namespace) -> list
 
     from figures.style import ADVICE, save, styled
 
-    tables = [need.load(options.runs) for need in module.NEEDS]
+    tables = [load(need, options.runs) for need in module.NEEDS]
     paths = [options.out / f"{name}.{suffix}" for suffix in options.format]
     with styled():
         figure = module.draw(*tables)
@@ -113,7 +114,7 @@ def sources(name: str, module: ModuleType, runs: Path, paths: list[Path]) -> dic
 def record_sources(need: Need, runs: Path) -> list[dict[str, Any]]:
     """Identity and code version of every record behind a need."""
     kept = ("layer", "spec_id", "seed", "git", "versions")
-    return [{"made_by": need.command, **{k: m[k] for k in kept}} for m in need.manifests(runs)]
+    return [{"made_by": need.command, **{k: m[k] for k in kept}} for m in manifests(need, runs)]
 
 
 if __name__ == "__main__":

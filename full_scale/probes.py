@@ -18,12 +18,11 @@ from full_scale.parameters import ParameterGroups
 from mechanisms.dynamics import Step, init
 from mechanisms.dynamics import step as dynamics_step
 from mechanisms.regularizers import AbstractRegularizer
+from mechanisms.selectivity import activity, selectivity
 from mechanisms.update_rules import AbstractUpdateRule
 
 FORCES = ("loss_force", "reg_force", "denominator")
 IMAGES_AT_ONCE = 512
-SELECTIVITY_LEVEL = 1e-3
-"""An image activates a feature above this share of the feature's own maximum. Source: Mehta et al., CVPR 2019."""
 
 
 class ForceProbe:
@@ -132,18 +131,17 @@ def feature_table(network: BuiltNetwork, observation: Observation) -> pd.DataFra
 
 @torch.no_grad()
 def _columns(layer: FeatureLayer, peaks: Tensor) -> dict[str, np.ndarray]:
-    largest, scale = peaks.amax(dim=0), layer.norm.weight.detach()
-    outgoing = _outgoing(layer)
+    scale, outgoing = layer.norm.weight.detach(), _outgoing(layer)
     columns = {
         "scale": scale,
         "shift": layer.norm.bias.detach(),
         "incoming": layer.conv.weight.flatten(1).norm(dim=1),
         "outgoing": outgoing,
         "product": scale if layer.following is None else scale * outgoing,
-        "max_activation": largest,
+        "max_activation": peaks.amax(dim=0),
         "mean_activation": peaks.mean(dim=0),
-        "activity": (peaks > 0).float().mean(dim=0),
-        "selectivity": (peaks <= SELECTIVITY_LEVEL * largest).float().mean(dim=0),
+        "activity": activity(peaks),
+        "selectivity": selectivity(peaks),
     }
     return {name: column.numpy(force=True) for name, column in columns.items()}
 

@@ -8,6 +8,8 @@ import pandas as pd
 
 from full_scale.spec import TrainSpec
 from mechanisms.experiments.records import Store
+from mechanisms.experiments.specs import flatten
+from mechanisms.experiments.tables import distinguishing
 from mechanisms.predictions import decay_budget
 from mechanisms.sparsity import CRITERIA, histories, sparsity
 
@@ -18,20 +20,27 @@ def summarize(store: Store, specs: tuple[TrainSpec, ...], seeds: tuple[int, ...]
     Means over the seeds; `sparsity_min` and `sparsity_max` are the extremes of the sparsity by activation. `ever_dead` and
     `revived` count features, by activation; `decay_budget` is the closed form at the median measured denominator of the scales.
     """
-    return pd.DataFrame([_row(store, spec, seeds) for spec in specs])
+    labels = pd.DataFrame([_label(spec) for spec in specs])
+    fields = pd.DataFrame([{k: v for k, v in flatten(spec).items() if not isinstance(v, tuple)} for spec in specs])
+    fields = fields.drop(columns=[name for name in labels if name in fields])
+    own = [name for name in distinguishing([*labels, *fields], labels.join(fields)) if name in fields]
+    return pd.concat([labels, fields[own], pd.DataFrame([_row(store, spec, seeds) for spec in specs])], axis=1)
+
+
+def _label(spec: TrainSpec) -> dict[str, Any]:
+    return {
+        "rule": spec.rule.name,
+        "coupling": spec.regularizer.coupling if spec.regularizer.strength else "none",
+        "strength": spec.regularizer.strength,
+        "learning_rate": spec.learning_rate,
+    }
 
 
 def _row(store: Store, spec: TrainSpec, seeds: tuple[int, ...]) -> dict[str, Any]:
     features, curve = (store.collect((spec,), seeds, table) for table in ("features", "curve"))
     ends = {f"sparsity_by_{by}": _last(sparsity(features, by), spec)["sparsity"] for by in CRITERIA}
     ends |= {name: _last(curve, spec)[name] for name in ("test_error", "train_loss")}
-    row: dict[str, Any] = {
-        "rule": spec.rule.name,
-        "coupling": spec.regularizer.coupling if spec.regularizer.strength else "none",
-        "strength": spec.regularizer.strength,
-        "learning_rate": spec.learning_rate,
-        "seeds": len(seeds),
-    }
+    row: dict[str, Any] = {"seeds": len(seeds)}
     by_activation = ends["sparsity_by_activation"]
     row |= {
         "sparsity_by_activation": by_activation.mean(),

@@ -137,6 +137,22 @@ def selective_equilibrium(
     return _root(imbalance, 0.0, target)
 
 
+def crossing_activity(strength: float, *, learning_rate: float, batch_size: float, curvature: float, noise: float = 1.0) -> float:
+    """The p at which coupled and independent decay pull equally hard on a selective feature: where D(w*(p), p) = η.
+
+    Rarer features (D < η) lose more under coupled decay, more common ones under independent decay. NaN if no p in
+    [1e-9, 1] has D = η.
+    """
+
+    def excess(log_p: float) -> float:
+        p = float(np.exp(log_p))
+        scale = equilibrium_scale(strength, p=p, curvature=curvature)
+        return float(selective_denominator(scale, p=p, batch_size=batch_size, curvature=curvature, noise=noise)) - learning_rate
+
+    low, high = float(np.log(1e-9)), 0.0
+    return float(np.exp(_root(excess, low, high))) if excess(low) < 0 < excess(high) else float("nan")
+
+
 def _root(function: Callable[[float], float], low: float, high: float) -> float:
     return float(brentq(function, low, high, xtol=1e-14, rtol=1e-12))
 

@@ -50,23 +50,40 @@ def sparsity(table: pd.DataFrame, by: str = "activation", threshold: float | Non
 
     A run is one combination of the columns "spec.…" and `seed`; `per="layer"` gives one row for each of its layers.
     """
-    keys = [*run_columns(table), "step", *_layer_column(table, per)]
-    return _by(table.assign(sparsity=inactive(table, by, threshold)), keys)["sparsity"].mean().reset_index()
+    keys = moment_columns(table, per)
+    return grouped(table.assign(sparsity=inactive(table, by, threshold)), keys)["sparsity"].mean().reset_index()
+
+
+def fates(table: pd.DataFrame, by: str = "activation", threshold: float | None = None) -> pd.DataFrame:
+    """What became of each feature over the recorded steps, one row a feature of each run.
+
+    Besides the columns that name it: `ever_inactive`, at one recorded step at least; `inactive`, at the last; `revived`, the
+    former without the latter; `revivals`, how many times it was active right after a step at which it was not;
+    `first_inactive`, the step at which it first was, NaN if never. What happens between two recorded steps is not seen.
+    """
+    keys = [*run_columns(table), "layer", "feature"]
+    ordered = table.assign(inactive=inactive(table, by, threshold)).sort_values("step", kind="stable")
+    before = grouped(ordered, keys)["inactive"].shift(fill_value=False)
+    marked = ordered.assign(revival=before & ~ordered["inactive"], first=ordered["step"].where(ordered["inactive"]))
+    found = grouped(marked, keys).agg(
+        ever_inactive=("inactive", "max"),
+        inactive=("inactive", "last"),
+        revivals=("revival", "sum"),
+        first_inactive=("first", "min"),
+    )
+    return found.assign(revived=found["ever_inactive"] & ~found["inactive"]).reset_index()
 
 
 def histories(table: pd.DataFrame, by: str = "activation", threshold: float | None = None, per: str = "run") -> pd.DataFrame:
     """How many features were ever inactive and how many revived, over the recorded steps, one row a run (or a layer).
 
-    `features` is their number; `ever_inactive` counts those inactive at one recorded step at least; `revived` those of them that
-    are active at the last. What happens between two recorded steps is not seen.
+    `features` is their number; `ever_inactive` and `revived` count those that `fates` calls so.
     """
-    runs = run_columns(table)
-    marked = table.assign(ever_inactive=inactive(table, by, threshold)).sort_values("step", kind="stable")
-    each = _by(marked, [*runs, "layer", "feature"])["ever_inactive"].agg(["max", "last"]).reset_index()
-    each = each.assign(features=1, ever_inactive=each["max"].astype(int), revived=(each["max"] & ~each["last"]).astype(int))
+    each = fates(table, by, threshold).assign(features=1)
     counts = ["features", "ever_inactive", "revived"]
-    keys = [*runs, *_layer_column(table, per)]
-    return _by(each, keys)[counts].sum().reset_index() if keys else each[counts].sum().to_frame().T
+    keys = [*run_columns(table), *_layer_column(per)]
+    each = each.astype(dict.fromkeys(counts, int))
+    return grouped(each, keys)[counts].sum().reset_index() if keys else each[counts].sum().to_frame().T
 
 
 def run_columns(table: pd.DataFrame) -> list[str]:
@@ -74,11 +91,17 @@ def run_columns(table: pd.DataFrame) -> list[str]:
     return [str(name) for name in table.columns if str(name).startswith(SPEC_PREFIX) or name == "seed"]
 
 
-def _layer_column(table: pd.DataFrame, per: str) -> list[str]:
-    require_choice("per", per, PER)
-    return ["layer"] if per == "layer" else []
+def moment_columns(table: pd.DataFrame, per: str = "run") -> list[str]:
+    """The columns that tell recorded moments apart: those of the run, `step`, and with per="layer" `layer`."""
+    return [*run_columns(table), "step", *_layer_column(per)]
 
 
-def _by(table: pd.DataFrame, keys: list[str]) -> pd.api.typing.DataFrameGroupBy[Any, Any]:
+def grouped(table: pd.DataFrame, keys: list[str]) -> pd.api.typing.DataFrameGroupBy[Any, Any]:
+    """The rows that agree in all keys, groups in order of appearance."""
     # A field that only some specs have is NaN in the others: dropna would lose those runs.
     return table.groupby(keys, sort=False, dropna=False)
+
+
+def _layer_column(per: str) -> list[str]:
+    require_choice("per", per, PER)
+    return ["layer"] if per == "layer" else []

@@ -20,7 +20,7 @@ from mechanisms.dynamics import split_step
 from toy import gradients
 
 _jitable = functools.cache(register_jitable)
-for _function in (abstract_rules.average, gradients._selective_slope):
+for _function in (abstract_rules.average, gradients.selective_slope):
     _jitable(_function)
 
 

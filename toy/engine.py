@@ -1,4 +1,4 @@
-"""The choice between the compiled and the NumPy engine: numba is a dependency, not a condition."""
+"""The choice of the engine: compiled; NumPy where numba, a dependency, not a condition, is missing; torch for its optimizers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from toy import interpreted
+from mechanisms.abstract_rules import AbstractUpdateRule
+from mechanisms.torch_rules import TorchRule
+from toy import driven, interpreted
 
 SWITCH = "TOY_ENGINE"
 """Environment variable: "interpreted" asks for the NumPy engine."""
@@ -17,11 +19,16 @@ SWITCH = "TOY_ENGINE"
 
 @dataclass(frozen=True)
 class Engine:
-    """A way to run the loop; the two functions are documented in `toy.interpreted`."""
+    """A way to run the loop; the two functions are documented in `toy.interpreted`.
+
+    Attributes:
+        joint: whether all features of all settings are lanes together, for an engine whose steps cost much whatever their width.
+    """
 
     name: str
     build: Callable[..., Callable[..., None]]
     fill_visits: Callable[..., Any]
+    joint: bool = False
 
 
 INTERPRETED = Engine("interpreted", interpreted.build, interpreted.fill_visits)
@@ -38,3 +45,10 @@ def choose_engine() -> Engine:
         print(f"toy: the compiled engine is not available ({error}); NumPy is used, a hundred times slower", file=sys.stderr)
         return INTERPRETED
     return Engine("compiled", compiled.build, compiled.fill_visits)
+
+
+def engine_for(rule: AbstractUpdateRule, general: Engine) -> Engine:
+    """The engine that runs a rule: `general`, but torch itself for a torch optimizer."""
+    if not isinstance(rule, TorchRule):
+        return general
+    return Engine("torch", lambda _, *rest: driven.build(rule, *rest), general.fill_visits, joint=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -26,7 +26,7 @@ Fields = Mapping[str, np.ndarray]
 class AbstractGradient(abc.ABC):
     """What every gradient model provides; `name` is what a user types, `parameters` names what a feature consists of.
 
-    Parameters beside the scale start from the field `initial_PARAMETER`.
+    A parameter beside the scale starts from the field `initial_PARAMETER`.
     """
 
     name: ClassVar[str]
@@ -44,6 +44,11 @@ class AbstractGradient(abc.ABC):
     @abc.abstractmethod
     def settings(fields: Fields) -> Settings:
         """What `slope` needs, from the fields of the model (each an array over settings)."""
+
+    @classmethod
+    def initial(cls, fields: Fields, initial_scale: np.ndarray) -> Parameters:
+        """Where each parameter starts: the scale from the spec, the others from the field `initial_PARAMETER`."""
+        return initial_scale, *(fields[f"initial_{name}"] for name in cls.parameters[1:])
 
     @staticmethod
     def product(parameters: Parameters) -> Array:
@@ -167,17 +172,17 @@ class Selective(AbstractGradient):
     noise: float = 1.0
 
     def __post_init__(self) -> None:
-        _require_selective(self)
+        require_selective(self)
 
     @staticmethod
     def slope(parameters: Parameters, normal: Array, visits: Array, step: Array, settings: Settings) -> Parameters:
         """(k/B)·[c(w − a) + √c·s·z]."""
-        return (_selective_slope(parameters[0], normal, visits, settings),)
+        return (selective_slope(parameters[0], normal, visits, settings),)
 
     @staticmethod
     def settings(fields: Fields) -> Settings:
         """k/B, a, s."""
-        return _selective_settings(fields)
+        return selective_settings(fields)
 
     @staticmethod
     def visit_law(fields: Fields) -> tuple[np.ndarray, np.ndarray] | None:
@@ -202,13 +207,13 @@ class Product(AbstractGradient):
     initial_outgoing: float = 0.7
 
     def __post_init__(self) -> None:
-        _require_selective(self)
+        require_selective(self)
 
     @staticmethod
     def slope(parameters: Parameters, normal: Array, visits: Array, step: Array, settings: Settings) -> Parameters:
         """(h·v, h·γ)."""
         scale, outgoing = parameters
-        h = _selective_slope(scale * outgoing, normal, visits, settings)
+        h = selective_slope(scale * outgoing, normal, visits, settings)
         return h * outgoing, h * scale
 
     @staticmethod
@@ -219,7 +224,7 @@ class Product(AbstractGradient):
     @staticmethod
     def settings(fields: Fields) -> Settings:
         """k/B, a, s."""
-        return _selective_settings(fields)
+        return selective_settings(fields)
 
     @staticmethod
     def visit_law(fields: Fields) -> tuple[np.ndarray, np.ndarray] | None:
@@ -227,17 +232,20 @@ class Product(AbstractGradient):
         return fields["batch_size"], fields["p"]
 
 
-def _require_selective(model: Selective | Product) -> None:
+def require_selective(model: Any) -> None:
+    """Raises `InvalidValue` unless the fields that all selective models share are valid."""
     _require_probability("p", model.p)
     require_whole("batch_size", model.batch_size, 1)
     require_above("curvature", model.curvature, 0)
     require_at_least("noise", model.noise, 0)
 
 
-def _selective_settings(fields: Fields) -> Settings:
+def selective_settings(fields: Fields) -> tuple[Array, Array, Array]:
+    """k/B, a, s."""
     return fields["curvature"] / fields["batch_size"], fields["target"], fields["noise"]
 
 
-def _selective_slope(contribution: Array, normal: Array, visits: Array, settings: Settings) -> Array:
+def selective_slope(contribution: Array, normal: Array, visits: Array, settings: Settings) -> Array:
+    """(k/B)·[c(u − a) + √c·s·z] for what the feature does, u, and c visits; `settings` are k/B, a, s."""
     rate, target, noise = settings
     return rate * (visits * (contribution - target) + sqrt(visits) * noise * normal)

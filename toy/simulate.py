@@ -1,14 +1,15 @@
 """`run(spec, seed)`: simulates every setting of a toy spec and returns its `features` table.
 
 Lanes run in the inner loop: the settings of a grid where there are many (the noise of a step is then one number for all of
-them), else the
-features of one setting. Noise is drawn in chunks of steps, so memory does not grow with steps × features.
+them), else the features of one setting; or both together, where an engine asks for that. Noise is drawn in chunks of steps,
+so memory does not grow with steps × features.
 """
 
 from __future__ import annotations
 
 import functools
 import itertools
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,8 @@ import numpy as np
 from mechanisms.experiments.specs import override
 from mechanisms.experiments.streams import stream
 from mechanisms.experiments.tables import SPEC_PREFIX
-from toy.engine import Engine, choose_engine
+from mechanisms.torch_rules import TorchRule
+from toy.engine import Engine, choose_engine, engine_for
 from toy.spec import Axis, ToySpec
 
 if TYPE_CHECKING:
@@ -60,7 +62,8 @@ class Group:
 
 def groups(spec: ToySpec) -> Iterator[Group]:
     """The grid of a spec, split so that whatever decides the code or the coefficients of a step is fixed in each group."""
-    outer = [axis for axis in spec.axes if not _varies_in_lanes(axis)]
+    one_rate = _may_run_torch(spec)
+    outer = [axis for axis in spec.axes if not _varies_in_lanes(axis) or (one_rate and axis.field == "learning_rate")]
     index = np.arange(spec.settings).reshape([len(axis.values) for axis in spec.axes])
     for choice in itertools.product(*(range(len(axis.values)) for axis in outer)):
         one, where = replace(spec, axes=()), []
@@ -80,6 +83,13 @@ def _varies_in_lanes(axis: Axis) -> bool:
     return numeric and (head in ("learning_rate", "initial_scale", "gradient") or (head, rest) == ("regularizer", "strength"))
 
 
+def _may_run_torch(spec: ToySpec) -> bool:
+    """Whether the rule of any setting is a torch optimizer, all of whose lanes share one learning rate."""
+    bare = replace(spec, axes=())
+    rules = [spec, *(override(bare, axis.field, value) for axis in spec.axes if axis.field == "rule" for value in axis.values)]
+    return any(isinstance(one.rule, TorchRule) for one in rules)
+
+
 def recorded_steps(steps: int, records: int) -> np.ndarray:
     """At most `records` log-spaced step counts from 1 to `steps`, the last always included.
 
@@ -95,10 +105,11 @@ def recorded_steps(steps: int, records: int) -> np.ndarray:
 
 def run(spec: ToySpec, seed: int) -> tuple[dict[str, pd.DataFrame], dict[str, Any]]:
     """The `features` table of a spec (one row for each setting, feature and recorded step), and what the manifest should add."""
-    engine = choose_engine()
-    parts = [_Simulation(group, seed, engine).table() for group in groups(spec)]
-    table = _merge(parts, spec)
-    return {"features": table}, {"engine": engine.name, "decayed_parameters": _decayed(spec)}
+    general = choose_engine()
+    simulations = [(group, engine_for(group.spec.rule, general)) for group in groups(spec)]
+    table = _merge([_Simulation(group, seed, engine).table() for group, engine in simulations], spec)
+    used = ", ".join(dict.fromkeys(engine.name for _, engine in simulations))
+    return {"features": table}, {"engine": used, "decayed_parameters": _decayed(spec)}
 
 
 def _decayed(spec: ToySpec) -> list[str]:
@@ -124,11 +135,12 @@ class _Simulation:
     def __init__(self, group: Group, seed: int, engine: Engine) -> None:
         spec = group.spec
         self.group, self.spec, self.engine, self.dtype = group, spec, engine, np.dtype(spec.dtype)
-        self.lanes_are_settings = group.settings >= spec.features
+        self.lanes_are_settings = engine.joint or group.settings >= spec.features
         self.shape = (spec.features, group.settings) if self.lanes_are_settings else (group.settings, spec.features)
+        if engine.joint:
+            self.shape = (1, group.settings * spec.features)
         self.random, self.random_visits = stream(seed, "gradient"), stream(seed, "visits")
-        starts = [group.value("initial_scale")]
-        starts += [group.value(f"gradient.initial_{name}") for name in spec.gradient.parameters[1:]]
+        starts = spec.gradient.initial(group.gradient_fields(), group.value("initial_scale"))
         self.parameters = [np.broadcast_to(self._spread(start), self.shape).copy() for start in starts]
         self.states = [[np.full(self.shape, value, self.dtype) for value in spec.rule.initial_state()] for _ in self.parameters]
         self.settings = [self._spread(values) for values in spec.gradient.settings(group.gradient_fields())]
@@ -145,7 +157,12 @@ class _Simulation:
         self.window = np.zeros((2, *self.shape))
         self.recorded = recorded_steps(spec.steps, spec.records)
         self.records = np.zeros((3 + len(self.parameters), len(self.recorded), *self.shape), self.dtype)
-        self.kernel: Callable[..., None] = engine.build(
+        self.kernels: defaultdict[tuple[int, int], Callable[..., None]] = defaultdict(self._build)
+
+    def _build(self) -> Callable[..., None]:
+        """The kernel of one block of lanes: an engine may keep state in it."""
+        spec = self.spec
+        return self.engine.build(
             type(spec.rule).direction,
             type(spec.gradient).slope,
             type(spec.gradient).product,
@@ -158,6 +175,12 @@ class _Simulation:
         column = np.asarray(values).astype(self.dtype)
         if (column == column[0]).all():
             return column[:1]
+        return self._over_lanes(column)
+
+    def _over_lanes(self, column: np.ndarray) -> np.ndarray:
+        """One value a setting as an array of the simulation's shape."""
+        if self.engine.joint:
+            return np.repeat(column, self.spec.features)[None]
         return np.broadcast_to(column if self.lanes_are_settings else column[:, None], self.shape)
 
     def table(self) -> dict[str, np.ndarray]:
@@ -178,13 +201,16 @@ class _Simulation:
                 self._run_block(outer, block, noise, visits, clock)
 
     def _noise(self, normal: np.ndarray, uniform: np.ndarray | None, outer: int, block: slice) -> tuple[np.ndarray, np.ndarray]:
-        mine = (slice(None), outer) if self.lanes_are_settings else (slice(None), block)
+        mine: Any = (slice(None), outer) if self.lanes_are_settings else (slice(None), block)
+        laws: Any = block if self.lanes_are_settings else slice(outer, outer + 1)
+        if self.engine.joint:
+            laws, features = np.divmod(np.arange(block.start, block.stop), self.spec.features)
+            mine = (slice(None), features)
         noise = np.ascontiguousarray(normal[mine])
         if uniform is None or self.cumulative is None:
             return noise, np.zeros(len(noise), self.dtype)
         visits = np.empty((len(noise), block.stop - block.start), self.dtype)
-        rows = self.cumulative[block] if self.lanes_are_settings else self.cumulative[outer : outer + 1]
-        self.engine.fill_visits(np.ascontiguousarray(uniform[mine]).reshape(len(noise), -1), rows, visits)
+        self.engine.fill_visits(np.ascontiguousarray(uniform[mine]).reshape(len(noise), -1), self.cumulative[laws], visits)
         return noise, visits
 
     def _clock(self, start: int, stop: int) -> dict[str, Any]:
@@ -206,7 +232,7 @@ class _Simulation:
                 return array[0]
             return array[outer, block].copy() if self.lanes_are_settings else array[outer, 0]
 
-        self.kernel(
+        self.kernels[outer, block.start](
             tuple(array[outer, block] for array in self.parameters),
             tuple(tuple(array[outer, block] for array in state) for state in self.states),
             normal,
@@ -230,12 +256,14 @@ class _Simulation:
         if self.active is not None:
             return self.active / self.spec.steps
         activity = self.spec.gradient.active_share(self.group.gradient_fields(), self.spec.steps)
-        return np.broadcast_to(activity if self.lanes_are_settings else activity[:, None], self.shape)
+        return self._over_lanes(activity)
 
     def _columns(self) -> dict[str, np.ndarray]:
         rows = len(self.recorded)
         outer, lane = np.meshgrid(np.arange(self.shape[0]), np.arange(self.shape[1]), indexing="ij")
         feature, setting = (outer, lane) if self.lanes_are_settings else (lane, outer)
+        if self.engine.joint:
+            setting, feature = np.divmod(lane, self.spec.features)
         window = max(1, round(self.spec.average_last * self.spec.steps))
         per_lane = {"setting": self.group.index[setting], "feature": feature, "activity": self._activity()}
         if self.spec.average_last > 0:

@@ -19,6 +19,7 @@ from mechanisms.validation import (
     require_choice,
     require_whole,
 )
+from toy import conjectures as conjectures  # its models are choices of `gradient` too
 from toy.gradients import AbstractGradient, LowGradient
 
 DTYPES = ("float32", "float64")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from mechanisms.experiments.records import Store
-from mechanisms.experiments.tables import SPEC_PREFIX
+from mechanisms.experiments.tables import SPEC_PREFIX, distinguishing
 from toy.spec import ToySpec
 
 SMALL = 1e-3
@@ -19,21 +19,10 @@ def summarize(store: Store, specs: tuple[ToySpec, ...], seeds: tuple[int, ...]) 
     """
     table = store.collect(specs, seeds, "features")
     end = table[table["step"] == table[f"{SPEC_PREFIX}steps"]]
-    varying = _distinguishing([c for c in end.columns if c.startswith(SPEC_PREFIX)], end)
+    varying = distinguishing([c for c in end.columns if c.startswith(SPEC_PREFIX)], end)
     end = end.assign(abs_scale=end["scale"].abs(), sparsity=(end["scale"].abs() < SMALL).astype(float))
     measures = [c for c in ("abs_scale", "product", "product_mean", "sparsity", "activity") if c in end.columns]
     grouped = end.groupby(varying or [f"{SPEC_PREFIX}steps"], dropna=False, sort=False)
     summary = grouped[measures].mean()
     summary.insert(0, "n", grouped.size())
     return summary.reset_index().rename(columns=lambda name: name.removeprefix(SPEC_PREFIX))
-
-
-def _distinguishing(columns: list[str], table: pd.DataFrame) -> list[str]:
-    """The columns that tell settings apart, without those that repeat what earlier ones say."""
-    chosen: list[str] = []
-    found = 1
-    for column in columns:
-        now = table.groupby([*chosen, column], dropna=False).ngroups
-        if now > found:
-            chosen, found = [*chosen, column], now
-    return chosen

@@ -17,8 +17,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from figures.needs import Need
 from figures.style import COUPLING_DASHES, COUPLING_LABELS, RULE_LABELS, TWO_COLUMNS, shades
+from mechanisms.experiments.archive import Need
 
 NEEDS = (Need("toy", "decay"),)
 

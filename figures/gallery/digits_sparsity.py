@@ -15,11 +15,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from figures.needs import Need
 from figures.style import RULE_LABELS, TWO_COLUMNS, letter, palette
+from mechanisms.experiments.archive import Need
 from mechanisms.sparsity import sparsity
 
-NEEDS = (Need("full_scale", "digits", "features"), Need("full_scale", "digits", "curve"))
+NEEDS = (Need("full_scale", "digits"), Need("full_scale", "digits", table="curve"))
 
 
 def draw(features: pd.DataFrame, curve: pd.DataFrame) -> Figure:

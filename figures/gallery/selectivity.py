@@ -17,8 +17,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from figures.needs import Need
 from figures.style import TWO_COLUMNS, letter, palette
+from mechanisms.experiments.archive import Need
 from mechanisms.experiments.specs import choices
 from mechanisms.predictions import critical_activity, selective_equilibrium
 from mechanisms.regularizers import L2

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from full_scale.models.base import AbstractNetwork, BuiltNetwork, FeatureLayer
 from mechanisms.experiments.streams import stream
-from mechanisms.validation import require, require_above, require_choice
+from mechanisms.validation import require, require_above, require_between, require_choice
 
 if TYPE_CHECKING:
     import torch
@@ -22,6 +22,9 @@ INITIALIZATIONS = ("torch", "xavier")
 class BasicNet(AbstractNetwork):
     """Seven times (convolution without bias → BatchNorm → ReLU), max-pools after the named layers, then linear → ReLU → linear.
 
+    With a `negative_slope` above 0 every ReLU is a leaky ReLU; its features are then never silent, only their scales can
+    be small.
+
     `width` multiplies the channels 64, 128, 128, 256, 256, 512, 512 and the 256 hidden units. These widths and the kernel
     sizes are recollected from Mehta, Kim and Theobalt, CVPR 2019, by memory, unverified; the hidden units and the
     positions of the pools are this package's own choice. BatchNorm starts from scale 1 and shift 0; `initialization` of the rest
@@ -34,12 +37,14 @@ class BasicNet(AbstractNetwork):
     first_kernel: int = 3
     kernel: int = 3
     initialization: str = "torch"
+    negative_slope: float = 0.0
 
     def __post_init__(self) -> None:
         require_above("width", self.width, 0)
         known = set(self.pools_after) <= set(range(1, len(CHANNELS) + 1))
         rising = list(self.pools_after) == sorted(set(self.pools_after))
         require(known and rising, "pools_after", self.pools_after, f"rising layer numbers from 1 to {len(CHANNELS)}")
+        require_between("negative_slope", self.negative_slope, 0, 1)
         require_choice("initialization", self.initialization, INITIALIZATIONS)
         for field in ("first_kernel", "kernel"):
             value = getattr(self, field)
@@ -55,6 +60,11 @@ class BasicNet(AbstractNetwork):
         smallest = min(shape[1:]) >> len(self.pools_after)
         require(smallest >= 1, "pools_after", self.pools_after, f"fewer pools for images of {shape[1]} × {shape[2]} pixels")
 
+    def _activation(self) -> nn.Module:
+        from torch import nn
+
+        return nn.LeakyReLU(self.negative_slope) if self.negative_slope else nn.ReLU()
+
     def build(self, shape: tuple[int, int, int], classes: int, seed: int) -> BuiltNetwork:
         """See `AbstractNetwork`; the feature layers are conv1 … conv7."""
         import torch
@@ -66,14 +76,14 @@ class BasicNet(AbstractNetwork):
             conv = _uninitialized(nn.Conv2d, inputs, outputs, kernel, padding=kernel // 2, bias=False)
             module.add_module(f"conv{number}", conv)
             module.add_module(f"norm{number}", nn.BatchNorm2d(outputs))
-            module.add_module(f"relu{number}", nn.ReLU())
+            module.add_module(f"relu{number}", self._activation())
             if number in self.pools_after:
                 module.add_module(f"pool{number}", nn.MaxPool2d(2))
         positions = (shape[1] >> len(self.pools_after)) * (shape[2] >> len(self.pools_after))
         hidden = max(1, round(self.width * HIDDEN))
         module.add_module("flatten", nn.Flatten())
         module.add_module("fc1", _uninitialized(nn.Linear, self.channels[-1] * positions, hidden))
-        module.add_module("relu8", nn.ReLU())
+        module.add_module("relu8", self._activation())
         module.add_module("fc2", _uninitialized(nn.Linear, hidden, classes))
         generator = torch.Generator().manual_seed(int(stream(seed, "init").integers(2**63)))
         _initialize(module, self.initialization == "xavier", generator)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 from mechanisms.experiments.specs import field_types, override, parse_override, spec_id
@@ -22,13 +24,13 @@ class Layer:
     summarize: str
 
     def names(self) -> dict[str, Callable[[], tuple[Any, ...]]]:
-        """Name → function of every experiment: the public functions of the experiments module."""
-        module = importlib.import_module(self.experiments)
-        return {
-            name: function
-            for name, function in sorted(vars(module).items())
-            if inspect.isfunction(function) and function.__module__ == module.__name__ and not name.startswith("_")
-        }
+        """Name → function of every experiment: the public functions of the experiments module, or of a package's modules."""
+        found = {}
+        for module in _modules(self.experiments):
+            for name, function in vars(module).items():
+                if inspect.isfunction(function) and function.__module__ == module.__name__ and not name.startswith("_"):
+                    found[name] = function
+        return dict(sorted(found.items()))
 
     def specs(self, experiment: str, overrides: list[str] | tuple[str, ...] = ()) -> tuple[Any, ...]:
         """The distinct specs of an experiment with overrides ("field=value") applied to each, in the order given."""
@@ -39,6 +41,12 @@ class Layer:
         for field, value in map(parse_override, overrides):
             specs = tuple(_with(spec, field, value) for spec in specs)
         return tuple({spec_id(spec): spec for spec in specs}.values())
+
+
+def _modules(name: str) -> list[ModuleType]:
+    module = importlib.import_module(name)
+    inner = pkgutil.iter_modules(getattr(module, "__path__", ()))
+    return [module, *(importlib.import_module(f"{name}.{one.name}") for one in inner)]
 
 
 def _with(spec: Any, field: str, value: Any) -> Any:

@@ -98,24 +98,14 @@ class Store:
     def manifest(self, spec: Any, seed: int) -> dict[str, Any]:
         """The manifest of a record; raises `DamagedRecord` if it is unreadable or of other settings."""
         folder = self.folder(spec, seed)
-        try:
-            manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-            schema, found = manifest["schema"], (manifest["spec_id"], manifest["seed"], manifest["spec"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise DamagedRecord(f"record {folder}: its manifest is damaged ({type(error).__name__})") from None
-        if schema != SCHEMA:
-            raise UserError(f"record {folder} has schema {schema}, this version reads {SCHEMA}: use the version that wrote it")
-        if found != (spec_id(spec), seed, to_json(spec)):
+        manifest = read_manifest(folder)
+        if (manifest["spec_id"], manifest["seed"], manifest["spec"]) != (spec_id(spec), seed, to_json(spec)):
             raise DamagedRecord(f"record {folder}: its manifest is of other settings")
-        return dict(manifest)
+        return manifest
 
     def load(self, spec: Any, seed: int) -> dict[str, pd.DataFrame]:
         """Table name → table of a record; raises `DamagedRecord` on any difference from what was written."""
-        folder, manifest = self.folder(spec, seed), self.manifest(spec, seed)
-        try:
-            return {name: _read_table(folder / f"{name}.npz", entry) for name, entry in manifest["tables"].items()}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DamagedRecord(f"record {folder}: {error}") from None
+        return read_tables(self.folder(spec, seed), self.manifest(spec, seed))
 
     def leftovers(self, spec: Any, seed: int) -> list[Path]:
         """Half-written folders of a run that never finished."""
@@ -144,6 +134,26 @@ class Store:
                 part = self.load(spec, seed)[table]
                 parts.append(part.assign(**{k: v for k, v in fields.items() if k not in part.columns}, seed=seed))
         return pd.concat(parts, ignore_index=True)
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest in a record's folder; raises `DamagedRecord` if it cannot be read, `UserError` if its schema is another."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        schema, _ = manifest["schema"], (manifest["spec_id"], manifest["seed"], manifest["spec"], manifest["tables"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DamagedRecord(f"record {folder}: its manifest is damaged ({type(error).__name__})") from None
+    if schema != SCHEMA:
+        raise UserError(f"record {folder} has schema {schema}, this version reads {SCHEMA}: use the version that wrote it")
+    return dict(manifest)
+
+
+def read_tables(folder: Path, manifest: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
+    """Table name → table of a record; raises `DamagedRecord` on any difference from what the manifest says."""
+    try:
+        return {name: _read_table(folder / f"{name}.npz", entry) for name, entry in manifest["tables"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DamagedRecord(f"record {folder}: {error}") from None
 
 
 def _digest(path: Path) -> str:

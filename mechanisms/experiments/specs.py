@@ -1,6 +1,7 @@
 """Specs: frozen dataclasses that hold all that decides a result but the seed; their JSON form and their identity.
 
-A field whose annotation is an abstract class ("rule: AbstractUpdateRule") is a choice: any final subclass, by its `name`.
+A field whose annotation is an abstract class ("rule: AbstractUpdateRule") is a choice: any final subclass, by its `name`. A class
+with `written_as` is written out instead, "NAME:…", and its `parse` reads that text.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import typing
 from collections.abc import Hashable, Mapping
 from typing import Any, TypeVar, cast
 
+from mechanisms import torch_rules as torch_rules  # its rule is a choice of `rule` too
 from mechanisms.validation import InvalidValue, UserError, require
 
 Spec = TypeVar("Spec")
@@ -34,11 +36,20 @@ def _resolved(cls: Any) -> dict[str, Any]:
 
 
 def choices(abstract: type) -> dict[str, type]:
-    """Name → final class of every choice below an abstract class, sorted by name."""
+    """Name → final class of every choice below an abstract class that a name alone makes, sorted by name."""
+    return {name: cls for name, cls in _final_classes(abstract).items() if not hasattr(cls, "written_as")}
+
+
+def written_choices(abstract: type) -> dict[str, Any]:
+    """Name → final class of every choice below an abstract class that is written out, sorted by name."""
+    return {name: cls for name, cls in _final_classes(abstract).items() if hasattr(cls, "written_as")}
+
+
+def _final_classes(abstract: type) -> dict[str, type]:
     found: dict[str, type] = {}
     children: list[type] = abstract.__subclasses__()
     for child in children:
-        found |= choices(child) if child.__name__.startswith("Abstract") else {cast(Any, child).name: child}
+        found |= _final_classes(child) if child.__name__.startswith("Abstract") else {cast(Any, child).name: child}
     return dict(sorted(found.items()))
 
 
@@ -87,6 +98,8 @@ def cast_to(annotation: Any, value: Any, field: str) -> Any:
         require(number, field, value, "a finite number")
         return float(value)
     elif annotation is str:
+        if isinstance(value, dict):  # the command line reads a text that is JSON as its value
+            return json.dumps(value)
         require(isinstance(value, str), field, value, "a text")
     return value
 
@@ -120,14 +133,26 @@ def _revive(annotation: Any, value: Any, field: str) -> Any:
 
 
 def _class_of(annotation: Any, value: Mapping[str, Any], field: str) -> type:
-    return choose(annotation, str(value.get(TYPE_KEY)), field) if is_choice(annotation) else annotation
+    if not is_choice(annotation):
+        return cast(type, annotation)
+    name, written = str(value.get(TYPE_KEY)), written_choices(annotation)
+    return written[name] if name in written else choose(annotation, name, field)
 
 
 def choose(abstract: type, name: str, field: str) -> type:
-    """The final class of that name; raises `InvalidValue` with the list of valid names."""
+    """The final class of that name; raises `InvalidValue` with the list of what is valid."""
     found = choices(abstract)
-    require(name in found, field, name, "one of " + ", ".join(found))
+    require(
+        name in found, field, name, "one of " + ", ".join([*found, *(c.written_as for c in written_choices(abstract).values())])
+    )
     return found[name]
+
+
+def make_choice(abstract: type, text: str, field: str) -> Any:
+    """The object that a text means: a name alone with the defaults of its class, or what is written out ("NAME:…")."""
+    name, colon, _ = text.partition(":")
+    written = written_choices(abstract)
+    return written[name].parse(text) if colon and name in written else choose(abstract, text, field)()
 
 
 def spec_id(spec: Any) -> str:
@@ -150,6 +175,18 @@ def flatten(spec: Any, prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def flatten_json(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """As `flatten`, from the JSON form of a spec."""
+    flat: dict[str, Any] = {}
+    for name, value in data.items():
+        if isinstance(value, Mapping):
+            flat[prefix + name] = value.get(TYPE_KEY)
+            flat |= flatten_json(value, f"{prefix}{name}.")
+        elif name != TYPE_KEY:
+            flat[prefix + name] = value
+    return flat
+
+
 def override(spec: Spec, path: str, value: Any) -> Spec:
     """The spec with the field at a dotted path set to a value (for a choice: a name or an object)."""
     head, _, rest = path.partition(".")
@@ -162,22 +199,37 @@ def override(spec: Spec, path: str, value: Any) -> Spec:
             raise InvalidValue(f"unknown field {path!r}: {head} has no fields of its own")
         value = override(current, rest, value)
     elif is_choice(hints[head]):
-        value = value if isinstance(value, hints[head]) else choose(hints[head], str(value), path)()
+        value = value if isinstance(value, hints[head]) else make_choice(hints[head], str(value), path)
     elif not dataclasses.is_dataclass(value):
         value = cast_to(hints[head], value, path)
     return cast(Spec, dataclasses.replace(cast(Any, spec), **{head: value}))
 
 
 def parse_value(text: str) -> Any:
-    """The value that a command-line text means: JSON where it is JSON, a list at commas, else the text itself.
+    """The value that a command-line text means: JSON where it is JSON, a list at commas outside brackets, else the text itself.
 
     >>> parse_value("1e-3"), parse_value("adam"), parse_value("0.5,0.8"), parse_value("true")
     (0.001, 'adam', [0.5, 0.8], True)
+    >>> parse_value("adam,torch:mylib.Lion(betas=[0.9,0.99])")
+    ['adam', 'torch:mylib.Lion(betas=[0.9,0.99])']
     """
     try:
         return json.loads(text)
     except json.JSONDecodeError:
-        return [parse_value(part) for part in text.split(",") if part] if "," in text else text
+        parts = _split_at_commas(text)
+        return [parse_value(part) for part in parts if part] if len(parts) > 1 else text
+
+
+def _split_at_commas(text: str) -> list[str]:
+    """The parts of a text between the commas that no bracket encloses."""
+    parts, depth = [""], 0
+    for letter in text:
+        depth = max(0, depth + (letter in "([{") - (letter in ")]}"))
+        if letter == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return parts
 
 
 def parse_override(text: str) -> tuple[str, Any]:

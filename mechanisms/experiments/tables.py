@@ -32,6 +32,8 @@ COLUMNS: dict[str, Column] = {
     "scale": Column("f", "", "the scalar w in the toy layer, the BatchNorm scale at full scale"),
     "shift": Column("f", "", "the BatchNorm shift, or its toy counterpart"),
     "outgoing": Column("f", "", "the outgoing weight of a feature, its L2 norm at full scale"),
+    "rival_scale": Column("f", "", "the scale of the other feature of a competing pair"),
+    "rival_outgoing": Column("f", "", "the outgoing weight of the other feature of a competing pair"),
     "incoming": Column("f", "", "L2 norm of the weights that make the feature"),
     "product": Column("f", "", "scale times outgoing weight; the scale itself where a feature has no other parameter"),
     "product_mean": Column("f", "", "mean of `product` over the averaging window at the end of the run"),
@@ -47,6 +49,19 @@ COLUMNS: dict[str, Column] = {
     "train_loss": Column("f", "nats", "mean cross-entropy on the training set, without penalty, evaluation mode"),
     "test_error": Column("f", "fraction", "share of test images classified wrongly"),
     "train_error": Column("f", "fraction", "share of training images classified wrongly"),
+    "effective_decay": Column("f", "1/step", "-reg_force over the scale that it acted on"),
+    "force_ratio": Column("f", "", "|reg_force| over |loss_force|"),
+    "dominance": Column("f", "fraction", "features on which the regularizer acts more strongly than the loss"),
+    "affine_square": Column("f", "", "scale squared plus shift squared"),
+    "outgoing_square": Column("f", "", "outgoing weight squared"),
+    "imbalance": Column("f", "", "affine_square less outgoing_square"),
+    "layer_sum": Column("f", "", "sum of affine_square over the features of a layer"),
+    "sparsity": Column("f", "fraction", "features that are inactive, by activation or by scale"),
+    "inactive": Column("b", "", "whether a feature is inactive at the last recorded step"),
+    "ever_inactive": Column("b", "", "whether a feature was inactive at one recorded step at least"),
+    "revived": Column("b", "", "whether a feature that was ever inactive is active at the last recorded step"),
+    "revivals": Column("i", "", "how often a feature was active right after a recorded step at which it was inactive"),
+    "first_inactive": Column("f", "steps", "first recorded step at which a feature was inactive; NaN if never"),
 }
 
 
@@ -66,3 +81,14 @@ def to_array(column: pd.Series) -> np.ndarray:
     """The column as a NumPy array that can be saved without pickle: text becomes fixed-width text, never objects."""
     array = column.to_numpy()
     return array.astype(str) if array.dtype.kind in "OT" else array
+
+
+def distinguishing(columns: list[str], table: pd.DataFrame) -> list[str]:
+    """The columns that tell settings apart, without those that repeat what earlier ones say."""
+    chosen: list[str] = []
+    found = 1
+    for column in columns:
+        now = table.groupby([*chosen, column], dropna=False).ngroups
+        if now > found:
+            chosen, found = [*chosen, column], now
+    return chosen

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mechanisms.sparsity import histories, inactive, run_columns, sparsity
+from mechanisms.experiments.tables import check
+from mechanisms.sparsity import fates, grouped, histories, inactive, moment_columns, run_columns, sparsity
 from mechanisms.validation import InvalidValue, UserError
 
 # layer, feature, then max_activation at steps 0, 10, 20
@@ -102,3 +103,40 @@ def test_equal_feature_numbers_of_two_layers_are_two_features() -> None:
     features = pd.DataFrame({"step": [0, 0], "layer": ["a", "b"], "feature": [0, 0], "scale": [0.0, 1.0]})
     assert histories(features, by="scale").to_dict("records") == [{"features": 2, "ever_inactive": 1, "revived": 0}]
     assert sparsity(features, by="scale")["sparsity"].tolist() == [0.5]
+
+
+def test_fates_of_each_feature() -> None:
+    found = fates(table().sample(frac=1, random_state=2)).sort_values(["layer", "feature"]).set_index(["layer", "feature"])
+    expected = {
+        "ever_inactive": [True, True, False, False, True],
+        "inactive": [True, False, False, False, True],
+        "revived": [False, True, False, False, False],
+        "revivals": [0, 1, 0, 0, 0],
+        "first_inactive": [10, 10, np.nan, np.nan, 0],
+    }
+    for name, values in expected.items():
+        np.testing.assert_array_equal(found[name], values, err_msg=name)
+    check(found.reset_index(), "fates")
+    weak = fates(table(), threshold=1e-3).set_index(["layer", "feature"])
+    assert weak.loc[("conv2", 0), "revivals"] == 1
+
+
+def test_a_feature_may_revive_and_die_again() -> None:
+    peaks = [0.0, 1.0, 0.0, 2.0, 3.0, 0.0]
+    features = pd.DataFrame({"step": range(6), "layer": "a", "feature": 0, "max_activation": peaks})
+    (found,) = fates(features).to_dict("records")
+    assert (found["revivals"], found["revived"], found["inactive"], found["first_inactive"]) == (2, False, True, 0)
+
+
+def test_the_fates_of_two_runs_do_not_mix() -> None:
+    both = pd.concat([table().assign(seed=0), table(max_activation=1.0).assign(seed=1)], ignore_index=True)
+    found = fates(both, by="activation").set_index("seed")
+    assert found.loc[0, "ever_inactive"].sum() == 3
+    assert not found.loc[1, ["ever_inactive", "revived", "revivals"]].any(axis=None)
+
+
+def test_moments_are_told_apart_by_run_step_and_layer() -> None:
+    features = table().assign(seed=3, **{"spec.rule": "adam"})
+    assert moment_columns(features) == ["seed", "spec.rule", "step"]
+    assert moment_columns(features, per="layer") == ["seed", "spec.rule", "step", "layer"]
+    assert grouped(features, moment_columns(features, per="layer")).ngroups == 3 * 2

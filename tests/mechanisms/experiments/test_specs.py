@@ -24,7 +24,7 @@ from mechanisms.regularizers import COUPLINGS, L1, L2
 from mechanisms.schedules import Stepwise, WarmUp
 from mechanisms.update_rules import SGD, AbstractUpdateRule, Adam
 from mechanisms.validation import InvalidValue, UserError
-from toy.experiments import decay
+from toy.experiments.scalar import decay
 from toy.gradients import Product
 from toy.spec import Axis, ToySpec
 

@@ -1,0 +1,76 @@
+"""Records of another layer by experiment name: found, made and read through its command line, so that no layer is imported."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mechanisms.experiments.records import read_manifest, read_tables
+from mechanisms.experiments.specs import flatten_json
+from mechanisms.experiments.tables import SPEC_PREFIX
+from mechanisms.validation import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Need:
+    """One table of one experiment of a layer, by name: what a hypothesis or a figure asks for."""
+
+    layer: str
+    experiment: str
+    overrides: tuple[str, ...] = ()
+    seeds: int = 3
+    table: str = "features"
+
+    @property
+    def command(self) -> str:
+        """The command that makes the records."""
+        return " ".join(["python -m", self.layer, "run", self.experiment, *self.overrides, "--seeds", str(self.seeds)])
+
+
+class MissingRecords(UserError):
+    """Records that a hypothesis needs and that are not there; the text is the command that makes them."""
+
+
+def folders(need: Need, runs: Path) -> list[Path]:
+    """The folder of every record of a need, there or not."""
+    command = [sys.executable, "-m", need.layer, "show", need.experiment, *need.overrides, "--json", "--runs", str(runs)]
+    shown = subprocess.run(command, capture_output=True, text=True)
+    if shown.returncode:
+        raise UserError(shown.stderr.strip().rpartition("\n")[2])
+    ids = [row["spec_id"] for row in json.loads(shown.stdout)]
+    return [runs / need.layer / spec_id / f"seed_{seed}" for spec_id in ids for seed in range(need.seeds)]
+
+
+def make(need: Need, runs: Path, jobs: int) -> None:
+    """Makes the missing records of a need by its command; its progress goes to standard error."""
+    words = need.command.split()[1:]
+    done = subprocess.run([sys.executable, *words, "--jobs", str(jobs), "--runs", str(runs)], stdout=subprocess.DEVNULL)
+    if done.returncode:
+        raise UserError(f"{need.command} ended with status {done.returncode}")
+
+
+def load(need: Need, runs: Path, *, jobs: int, run_missing: bool) -> pd.DataFrame:
+    """The table of a need over all specs and seeds, with the spec spread into columns; raises `MissingRecords`."""
+    import pandas as pd
+
+    found = folders(need, runs)
+    if not all((folder / "manifest.json").is_file() for folder in found):
+        if not run_missing:
+            raise MissingRecords(need.command)
+        make(need, runs, jobs)
+    return pd.concat([_read(folder, need.table) for folder in found], ignore_index=True)
+
+
+def _read(folder: Path, table: str) -> pd.DataFrame:
+    manifest = read_manifest(folder)
+    part = read_tables(folder, manifest)[table]
+    fields = {SPEC_PREFIX + k: v for k, v in flatten_json(manifest["spec"]).items() if not isinstance(v, list)}
+    new: dict[str, Any] = {k: v for k, v in fields.items() if k not in part.columns}
+    return part.assign(**new, seed=manifest["seed"])

@@ -1,0 +1,1 @@
+"""The verbs of `python -m mechanisms`: one module each, found by itself."""

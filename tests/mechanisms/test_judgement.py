@@ -1,0 +1,84 @@
+"""Verdicts: what is true is supported, what is false is refuted, what is not shown is undecided."""
+
+import math
+
+import numpy as np
+import pytest
+
+from mechanisms.judgement import (
+    REFUTED,
+    SUPPORTED,
+    UNDECIDED,
+    exactly,
+    expect_condition,
+    expect_sign,
+    expect_value,
+    overall,
+)
+from mechanisms.statistics import Estimate, mean_interval
+
+
+def estimate(low, high, n=5):
+    return Estimate((low + high) / 2, low, high, n)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [(0.95, 1.05, SUPPORTED), (0.8, 1.0, UNDECIDED), (0.5, 0.7, REFUTED), (1.2, 1.3, REFUTED), (-math.inf, math.inf, UNDECIDED)],
+)
+def test_values(low, high, verdict):
+    assert expect_value("x", estimate(low, high), 1.0, 0.1).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "sign", "smallest", "verdict"),
+    [
+        (0.1, 0.3, +1, 0.0, SUPPORTED),
+        (0.1, 0.3, -1, 0.0, REFUTED),
+        (-0.3, -0.1, -1, 0.0, SUPPORTED),
+        (-0.1, 0.3, +1, 0.0, UNDECIDED),
+        (-0.01, 0.01, +1, 0.05, REFUTED),
+        (0.0, 0.0, +1, 0.0, UNDECIDED),
+        (0.01, 0.3, +1, 0.05, SUPPORTED),
+    ],
+)
+def test_signs(low, high, sign, smallest, verdict):
+    assert expect_sign("x", estimate(low, high), sign, smallest).verdict == verdict
+
+
+def test_nothing_is_supported_on_fewer_than_three_replicates():
+    for n in (1, 2):
+        finding = expect_sign("x", estimate(0.1, 0.2, n), +1)
+        assert finding.verdict == UNDECIDED
+        assert "too few" in finding.why
+        assert expect_value("x", estimate(0.99, 1.01, n), 1.0, 0.1).verdict == UNDECIDED
+    assert expect_value("x", exactly(1.0), 1.0, 0.1, exact=True).verdict == SUPPORTED
+
+
+def test_a_planted_false_claim_is_refuted_and_an_unpowered_one_undecided():
+    rng = np.random.default_rng(0)
+    effect = mean_interval(rng.normal(0.3, 0.05, 5))
+    assert expect_sign("true", effect, +1, 0.1).verdict == SUPPORTED
+    assert expect_sign("reversed", effect, -1, 0.1).verdict == REFUTED
+    assert expect_sign("unpowered", mean_interval(rng.normal(0.01, 0.5, 3)), +1).verdict == UNDECIDED
+
+
+def test_false_claims_are_rarely_supported():
+    """With no effect at all a sign is supported in at most 2.5 % of 400 tries, up to 4 standard errors of that count."""
+    rng = np.random.default_rng(1)
+    found = [expect_sign("null", mean_interval(rng.normal(0, 1, 3)), +1).verdict for _ in range(400)]
+    assert found.count(SUPPORTED) <= 400 * 0.025 + 4 * math.sqrt(400 * 0.025)
+
+
+def test_one_refuted_finding_refutes_and_reasons_are_given():
+    good, bad, open_ = (expect_value("x", estimate(a, b), 1.0, 0.1) for a, b in ((0.99, 1.01), (2, 3), (0, 2)))
+    assert overall((good, good)) == (SUPPORTED, "")
+    assert overall((good, open_, bad))[0] == REFUTED
+    assert overall((good, open_)) == (UNDECIDED, "x: the interval is wider than the tolerance: more seeds")
+    assert overall(())[0] == UNDECIDED
+
+
+def test_conditions_speak_only_when_they_fail():
+    assert expect_condition("gap", exactly(0.0), -0.1, 0.1, "match them") is None
+    finding = expect_condition("gap", exactly(1.0), -0.1, 0.1, "match them")
+    assert (finding.verdict, finding.why) == (UNDECIDED, "match them")

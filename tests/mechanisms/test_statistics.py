@@ -1,0 +1,211 @@
+"""Intervals that cover what they say, and measures of order against counting by hand."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from mechanisms.statistics import (
+    Estimate,
+    auc,
+    auc_within,
+    difference,
+    mean_interval,
+    paired_difference,
+    partial_rank_correlation,
+    rank_correlation,
+    trend,
+)
+from mechanisms.validation import InvalidValue
+
+NUMBERS = st.floats(-1e3, 1e3).map(lambda value: round(value, 3))
+SCORED = st.lists(st.tuples(st.integers(-20, 20), st.booleans()), min_size=2, max_size=40)
+
+
+def pairs_by_hand(scores: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
+    """The sum over all (labelled, other) pairs of 1, ½ or 0, and their number."""
+    pairs = [(one > other) + (one == other) / 2 for one in scores[labels] for other in scores[~labels]]
+    return float(sum(pairs)), len(pairs)
+
+
+class TestMeans:
+    def test_t_interval_against_a_table_of_student(self) -> None:
+        """n = 4: t = 3.182446 at 3 degrees of freedom; mean 3, s = √(10/3)."""
+        found = mean_interval([1.0, 2.0, 4.0, 5.0])
+        assert (found.value, found.n) == (3.0, 4)
+        assert found.high - 3 == pytest.approx(3.182446 * math.sqrt(10 / 3) / 2, rel=1e-6)
+        assert found.low == pytest.approx(6 - found.high)
+
+    @pytest.mark.parametrize(("n", "confidence"), [(3, 0.95), (5, 0.95), (5, 0.8)])
+    def test_coverage_of_the_t_interval(self, n: int, confidence: float) -> None:
+        trials = 3000
+        samples = np.random.default_rng(1).normal(2.0, 3.0, (trials, n))
+        intervals = [mean_interval(sample, confidence=confidence) for sample in samples]
+        covered = sum(one.low <= 2 <= one.high for one in intervals)
+        assert abs(covered - confidence * trials) <= 4 * math.sqrt(trials * confidence * (1 - confidence))
+
+    def test_a_bootstrap_of_three_covers_far_less_than_it_says(self) -> None:
+        """Why t is the default: with 3 values this is about 60 to 80 %, not 95 %."""
+        samples = np.random.default_rng(2).normal(0, 1, (150, 3))
+        intervals = [mean_interval(sample, method="bootstrap") for sample in samples]
+        assert np.mean([one.low <= 0 <= one.high for one in intervals]) < 0.87
+
+    def test_bootstrap_agrees_with_t_where_both_hold_and_repeats_itself(self) -> None:
+        sample = np.random.default_rng(3).normal(1, 1, 200)
+        found, student = mean_interval(sample, method="bootstrap"), mean_interval(sample)
+        assert found == mean_interval(sample, method="bootstrap")
+        assert found.value == student.value
+        assert found.high - found.low == pytest.approx(student.high - student.low, rel=0.1)
+
+    @pytest.mark.parametrize("method", ["t", "bootstrap"])
+    def test_too_few_and_too_equal(self, method: str) -> None:
+        assert mean_interval([0.4], method=method) == Estimate(0.4, -math.inf, math.inf, 1)
+        assert mean_interval([0.1] * 3, method=method) == Estimate(0.1, 0.1, 0.1, 3)
+
+    def test_refusals(self) -> None:
+        for bad in ([], [1.0, math.nan], [1.0, math.inf]):
+            with pytest.raises(InvalidValue, match=r"values = .*finite numbers, at least one|values = 'with NaN'"):
+                mean_interval(bad)
+        with pytest.raises(InvalidValue, match="single dimension"):
+            mean_interval([[1.0, 2.0]])
+        with pytest.raises(InvalidValue, match=r"method = 'z' .* t, bootstrap"):
+            mean_interval([1.0], method="z")
+        with pytest.raises(InvalidValue, match=r"confidence = 95"):
+            mean_interval([1.0], confidence=95)
+
+
+class TestDifferences:
+    def test_pairs_are_matched_by_seed_and_only_common_ones_count(self) -> None:
+        one = pd.Series({0: 1.0, 1: 5.0, 2: 9.0, 7: 100.0})
+        other = pd.Series({2: 8.0, 1: 3.0, 0: 0.5, 8: -100.0})
+        assert paired_difference(one, other) == mean_interval([0.5, 2.0, 1.0])
+
+    def test_pairing_removes_what_the_seeds_share(self) -> None:
+        random = np.random.default_rng(4)
+        shared, own = random.normal(0, 10, 5), random.normal(0, 0.1, 5)
+        one, other = pd.Series(shared + 1 + own), pd.Series(shared)
+        paired, free = paired_difference(one, other), difference(one, other)
+        assert paired.value == pytest.approx(free.value)
+        assert paired.low > 0 > free.low
+
+    def test_refusals(self) -> None:
+        with pytest.raises(InvalidValue, match=r"one.index = \[3\] .*each label once"):
+            paired_difference(pd.Series([1.0, 2.0], index=[3, 3]), pd.Series([1.0], index=[3]))
+        with pytest.raises(InvalidValue, match="at least one label"):
+            paired_difference(pd.Series([1.0], index=[0]), pd.Series([1.0], index=[1]))
+        with pytest.raises(InvalidValue, match="other"):
+            difference([1.0], [])
+
+    @given(st.lists(NUMBERS, min_size=2, max_size=8, unique=True), st.lists(NUMBERS, min_size=2, max_size=8, unique=True))
+    def test_welch_against_scipy(self, one: list[float], other: list[float]) -> None:
+        found, oracle = difference(one, other), stats.ttest_ind(one, other, equal_var=False).confidence_interval(0.95)
+        assert (found.low, found.high) == pytest.approx((oracle.low, oracle.high), rel=1e-9, abs=1e-9)
+        assert found.n == len(one) + len(other)
+
+    def test_sides_that_do_not_vary(self) -> None:
+        """All seeds without sparsity against some with: the width comes from the side that varies, with its own freedom."""
+        found = difference([0.0] * 3, [1.0, 2.0, 3.0])
+        assert (found.value, found.high) == (-2, pytest.approx(-2 + 4.302653 / math.sqrt(3), rel=1e-6))
+        assert difference([0.5] * 3, [0.25] * 2) == Estimate(0.25, 0.25, 0.25, 5)
+        assert difference([1.0], [0.0, 0.5]) == Estimate(0.75, -math.inf, math.inf, 3)
+
+
+class TestOrder:
+    def test_rank_correlation_with_ties_against_the_definition(self) -> None:
+        """Ranks of x: 1, 2.5, 2.5, 4; of y: 2, 1, 3.5, 3.5; deviations give covariance 2.25 and variances 4.5 each."""
+        assert rank_correlation([0, 1, 1, 9], [5, 4, 6, 6]) == pytest.approx(2.25 / 4.5)
+        assert math.isnan(rank_correlation([1, 1, 1], [1, 2, 3]))
+        assert math.isnan(rank_correlation([1], [2]))
+
+    @given(st.lists(st.tuples(NUMBERS, NUMBERS), min_size=3, max_size=20, unique_by=(lambda p: p[0], lambda p: p[1])))
+    def test_only_the_order_matters(self, pairs: list[tuple[float, float]]) -> None:
+        x, y = np.array(pairs).T
+        found = rank_correlation(x, y)
+        assert found == pytest.approx(stats.spearmanr(x, y).statistic, abs=1e-12)
+        assert rank_correlation(x**3, 7 - y) == pytest.approx(-found, abs=1e-12)
+
+    def test_partial_correlation_with_one_control_against_kendall(self) -> None:
+        x, y, z = np.random.default_rng(5).normal(size=(3, 50)) + np.linspace(0, 3, 50)
+        xy, xz, yz = rank_correlation(x, y), rank_correlation(x, z), rank_correlation(y, z)
+        expected = (xy - xz * yz) / math.sqrt((1 - xz**2) * (1 - yz**2))
+        assert partial_rank_correlation(x, y, z) == pytest.approx(expected, rel=1e-9)
+
+    def test_what_a_common_cause_explains_is_taken_away_and_the_rest_is_kept(self) -> None:
+        random, n = np.random.default_rng(6), 4000
+        cause, extra = random.normal(size=(2, n))
+        x, y = cause + random.normal(0, 1, n), cause + random.normal(0, 1, n)
+        assert rank_correlation(x, y) > 0.4
+        assert abs(partial_rank_correlation(x, y, cause)) < 4 / math.sqrt(n)
+        assert abs(partial_rank_correlation(extra, y, cause)) < 4 / math.sqrt(n)
+        controls = pd.DataFrame({"cause": cause, "extra": extra})
+        assert partial_rank_correlation(x + extra, y + extra, cause) > 0.3
+        assert abs(partial_rank_correlation(x + extra, y + extra, controls)) < 4 / math.sqrt(n)
+
+    def test_nothing_left_is_not_a_correlation(self) -> None:
+        assert math.isnan(partial_rank_correlation([1, 2, 3, 4], [1, 4, 2, 3], [10, 20, 30, 40]))
+        assert math.isnan(partial_rank_correlation([1, 2, 3], [2, 1, 3], [1, 3, 2]))
+
+    def test_trend_is_the_mean_over_seeds(self) -> None:
+        runs = pd.DataFrame({"seed": [0, 1, 0, 1, 0, 1], "rate": [1, 1, 2, 2, 3, 3], "sparsity": [0.1, 0.5, 0.2, 0.1, 0.3, 0.3]})
+        found = trend(runs["rate"], runs["sparsity"], runs["seed"])
+        assert (found.value, found.n) == (pytest.approx((1 - 0.5) / 2), 2)
+        assert (found.low, found.high) == (-1, 1)  # t of 1 degree of freedom, cut
+        still = trend(runs["rate"], 0 * runs["sparsity"], runs["seed"])
+        assert still == Estimate(0, 0, 0, 2)
+        with pytest.raises(InvalidValue, match="at least two different values under each seed"):
+            trend(runs["seed"], runs["sparsity"], runs["seed"])
+
+
+class TestAuc:
+    @given(SCORED)
+    def test_counting_pairs(self, rows: list[tuple[int, bool]]) -> None:
+        scores, labels = np.array([row[0] for row in rows], float), np.array([row[1] for row in rows])
+        wins, pairs = pairs_by_hand(scores, labels)
+        found = auc(scores, labels)
+        if not pairs:
+            assert math.isnan(found)
+            return
+        assert found == pytest.approx(wins / pairs)
+        assert auc(np.exp(scores / 3), labels) == found
+        assert auc(-scores, labels) == pytest.approx(1 - found)
+        assert auc(scores, ~labels) == pytest.approx(1 - found)
+        assert auc_within(scores, labels, np.zeros(len(scores))) == pytest.approx(found)
+
+    @given(SCORED, st.randoms(use_true_random=False))
+    def test_within_groups_only_pairs_of_one_group_count(self, rows: list[tuple[int, bool]], random: object) -> None:
+        scores, labels = np.array([row[0] for row in rows], float), np.array([row[1] for row in rows])
+        groups = np.array([random.choice("abc") for _ in rows])  # type: ignore[attr-defined]
+        parts = [pairs_by_hand(scores[groups == name], labels[groups == name]) for name in "abc"]
+        wins, pairs = np.sum(parts, axis=0)
+        found = auc_within(scores + 100 * (groups == "b"), labels, groups)
+        assert found == pytest.approx(wins / pairs) if pairs else math.isnan(found)
+
+    def test_groups_named_by_several_columns(self) -> None:
+        table = pd.DataFrame({"seed": [0, 0, 1, 1], "layer": ["a", "a", "a", "b"], "score": [1.0, 2, 9, 0], "dead": [0, 1, 0, 1]})
+        table = table.set_index(pd.Index([4, 3, 2, 1]))
+        assert auc_within(table["score"], table["dead"], table[["seed", "layer"]]) == 1
+        assert auc_within(table["score"], table["dead"], table["seed"]) == 0.5
+        assert math.isnan(auc_within(table["score"], table["dead"], table["score"]))
+
+    def test_a_field_that_only_some_runs_have_is_a_group_of_its_own(self) -> None:
+        assert auc_within([3.0, 1, 2, 9], [True, False, True, False], [math.nan, math.nan, 0.9, 0.9]) == 0.5
+
+    def test_an_infinite_score_is_the_largest(self) -> None:
+        assert auc([math.inf, 1.0, -math.inf], [True, False, False]) == 1
+
+    def test_refusals(self) -> None:
+        with pytest.raises(InvalidValue, match="score = 'with NaN'"):
+            auc([1.0, math.nan], [True, False])
+        with pytest.raises(InvalidValue, match="label = 'with other values'"):
+            auc([1.0, 2.0], [0.5, 1.0])
+        with pytest.raises(InvalidValue, match=r"length of label = 1 .* 2, as score has"):
+            auc([1.0, 2.0], [True])
+        shuffled = pd.Series([True, False], index=[1, 0])
+        with pytest.raises(InvalidValue, match=r"index of label = \[1, 0\]"):
+            auc(pd.Series([1.0, 2.0]), shuffled)
