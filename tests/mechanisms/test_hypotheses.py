@@ -1,0 +1,143 @@
+"""Hypotheses: complete entries, judged from tables with planted answers; and the verb that judges records."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mechanisms.__main__ import main
+from mechanisms.experiments.archive import Need, load
+from mechanisms.hypotheses import all_hypotheses
+from mechanisms.hypotheses.small_networks import early, ends
+from mechanisms.hypotheses.toy_selective import at_half
+from mechanisms.judgement import REFUTED, SUPPORTED, UNDECIDED, overall
+from mechanisms.validation import UserError
+
+HYPOTHESES = all_hypotheses()
+
+
+@pytest.mark.parametrize("name", HYPOTHESES)
+def test_every_hypothesis_says_what_would_refute_it(name):
+    hypothesis = HYPOTHESES[name]
+    assert hypothesis.statement.endswith(".")
+    assert hypothesis.source
+    assert hypothesis.refuted_if
+    assert hypothesis.needs
+    assert name[0] == {"toy": "P", "full_scale": "H"}[hypothesis.layer]
+
+
+def test_every_prediction_of_the_theory_is_there():
+    assert {f"P{i}" for i in range(1, 9)} | {"P9a", "P9b", "P9c", "P10a"} <= set(HYPOTHESES)
+
+
+def verdict_of(name, *tables):
+    return overall(HYPOTHESES[name].judge(*tables))[0]
+
+
+def runs(values, field, sparsity, seeds=3, noise=0.01):
+    """Full-scale features tables: 200 features, a share of which is silent at the end, for each value and seed."""
+    rng, parts = np.random.default_rng(0), []
+    for value, share in zip(values, sparsity, strict=True):
+        for seed in range(seeds):
+            dead = rng.random(200) < share + rng.normal(0, noise)
+            one = pd.DataFrame({"step": 100, "layer": "conv1", "feature": range(200), "max_activation": np.where(dead, 0.0, 1.0)})
+            parts.append(one.assign(**{"seed": seed, "spec.steps": 100, f"spec.{field}": value}))
+    return pd.concat(parts, ignore_index=True)
+
+
+@pytest.mark.parametrize(
+    ("sparsity", "expected"), [((0.6, 0.4, 0.2), SUPPORTED), ((0.2, 0.4, 0.6), REFUTED)], ids=["true", "sign reversed"]
+)
+def test_a_trend_is_found_and_a_reversed_one_refuted(sparsity, expected):
+    assert verdict_of("H5a", runs((20, 40, 80), "batch_size", sparsity)) == expected
+
+
+def test_two_seeds_never_support():
+    assert verdict_of("H5a", runs((20, 40, 80), "batch_size", (0.6, 0.4, 0.2), seeds=2)) == UNDECIDED
+
+
+def test_equal_steps_and_equal_epochs_are_two_verdicts():
+    assert HYPOTHESES["H5a"].needs != HYPOTHESES["H5b"].needs
+
+
+def digits(coupled, sgd, error=0.01, learning_rate=0.1):
+    """Features and curve of coupled Adam and SGD with planted sparsities."""
+    common = {"spec.regularizer.strength": 5e-3, "spec.regularizer.coupling": "coupled", "spec.schedule.factor": 0.1}
+    features = pd.concat(
+        [
+            runs([rule], "rule", [share]).assign(
+                **common, **{"spec.rule.momentum": 0.9, "spec.learning_rate": learning_rate, "spec.steps": 1200, "step": 1200}
+            )
+            for rule, share in (("adam", coupled), ("sgd", sgd))
+        ],
+        ignore_index=True,
+    )
+    curve = features.drop_duplicates(["spec.rule", "seed"]).copy()
+    curve["test_error"] = np.where(curve["spec.rule"] == "adam", error, 0.01) + 1e-4 * curve["seed"]
+    return features, curve
+
+
+def test_adaptive_against_sgd_needs_matched_errors_and_enough_decay_budget():
+    assert verdict_of("H1", *digits(0.4, 0.05)) == SUPPORTED
+    assert verdict_of("H1", *digits(0.05, 0.4)) == REFUTED
+    assert verdict_of("H1", *digits(0.4, 0.05, error=0.2)) == UNDECIDED
+    assert verdict_of("H1", *digits(0.4, 0.05, learning_rate=0.01)) == UNDECIDED
+
+
+def test_planted_predictor_of_death():
+    features, curve = digits(0.4, 0.05)
+    early_rows = features.assign(step=120, max_activation=1.0)
+    rng = np.random.default_rng(3)
+    early_rows["scale"] = np.where(features["max_activation"] == 0, 0.1, 1.0) * rng.uniform(0.5, 1.5, len(features))
+    both = pd.concat([early_rows, features.assign(scale=1.0)], ignore_index=True)
+    assert verdict_of("H11a", both, curve) == SUPPORTED
+    assert verdict_of("H11a", both.assign(scale=1 / both["scale"]), curve) == REFUTED
+    assert set(early(both[both["spec.rule"] == "adam"])["step"]) == {120}
+    assert ends(both).groupby("spec.rule")["sparsity"].mean()["adam"] == pytest.approx(0.4, abs=0.05)
+
+
+def test_interpolation_in_the_logarithm():
+    assert at_half(np.array([1.0, 100.0]), np.array([0.0, 1.0])) == pytest.approx(10.0)
+    assert np.isnan(at_half(np.array([1.0, 100.0]), np.array([0.0, 0.2])))
+
+
+def test_the_verb_makes_toy_records_and_judges_them(tmp_path, capsys):
+    arguments = ["verdict", "P9c", "P7", "--runs", str(tmp_path), "--json", "--jobs", "1"]
+    assert main(arguments) == 0
+    rows = json.loads(capsys.readouterr().out)
+    heads = {row["hypothesis"]: row for row in rows if "statement" in row}
+    assert {name: head["verdict"] for name, head in heads.items()} == {"P9c": SUPPORTED, "P7": SUPPORTED}
+    assert all({"quantity", "expected", "found", "low", "high", "n"} <= set(row) for row in rows if "statement" not in row)
+    assert heads["P9c"]["records"] == ["python -m toy run balance --seeds 1"]
+
+
+def test_missing_full_scale_records_are_undecided_with_the_command(tmp_path, capsys):
+    assert main(["verdict", "H4", "--runs", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert "UNDECIDED" in printed
+    assert "python -m full_scale run digits_strength --seeds 3" in printed
+
+
+@pytest.mark.parametrize(("arguments", "named"), [(["verdict", "P99"], "P9c"), (["verdict", "--layer", "moon"], "full_scale")])
+def test_mistakes_are_one_line_and_exit_status_2(arguments, named, capsys, tmp_path):
+    try:
+        status = main([*arguments, "--runs", str(tmp_path)])
+    except SystemExit as leaving:
+        status = leaving.code
+    errors = capsys.readouterr().err
+    assert status == 2
+    assert named in errors
+    assert len(errors.strip().splitlines()) == 1
+
+
+def test_an_unknown_experiment_is_one_line(tmp_path):
+    with pytest.raises(UserError, match="unknown experiment 'dance'"):
+        load(Need("toy", "dance"), tmp_path, jobs=1, run_missing=True)
+
+
+def test_overrides_of_a_need_reach_the_records(tmp_path):
+    table = load(Need("toy", "balance", ("steps=20", "features=2"), seeds=2), tmp_path, jobs=1, run_missing=True)
+    assert set(table["seed"]) == {0, 1}
+    assert set(table["spec.steps"]) == {20}
+    assert sorted(table["spec.regularizer.strength"].unique()) == [1e-4, 1e-3, 1e-2]
