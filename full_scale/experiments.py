@@ -7,7 +7,7 @@ from dataclasses import replace
 from full_scale.data.digits import Digits
 from full_scale.models.basic_net import BasicNet
 from full_scale.spec import DECAYED, TrainSpec
-from mechanisms.regularizers import L2
+from mechanisms.regularizers import COUPLINGS, L2
 from mechanisms.update_rules import SGD, Adam
 
 _COUPLED = TrainSpec(rule=Adam(), regularizer=L2(strength=3e-3), learning_rate=1e-2)
@@ -25,6 +25,11 @@ def digits() -> tuple[TrainSpec, ...]:
         TrainSpec(rule=SGD(momentum=0.9), regularizer=L2(strength=5e-3), learning_rate=0.1),
         replace(_COUPLED, regularizer=L2(strength=0.0)),
     )
+
+
+def digits_couplings() -> tuple[TrainSpec, ...]:
+    """One strength in the three meanings of weight decay, under Adam."""
+    return tuple(replace(_COUPLED, regularizer=L2(strength=3e-3, coupling=coupling)) for coupling in COUPLINGS)
 
 
 def digits_strength() -> tuple[TrainSpec, ...]:

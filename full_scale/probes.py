@@ -146,6 +146,24 @@ def _columns(layer: FeatureLayer, peaks: Tensor) -> dict[str, np.ndarray]:
     return {name: column.numpy(force=True) for name, column in columns.items()}
 
 
+@contextmanager
+@torch.no_grad()
+def without_features(network: BuiltNetwork, removed: pd.Series) -> Iterator[None]:
+    """Within it, the marked rows of `feature_table` have BatchNorm scale and shift 0, so that they put out act(0) = 0."""
+    norms = [layer.norm for layer in network.layers]
+    kept = [(norm.weight.clone(), norm.bias.clone()) for norm in norms]
+    marks = torch.split(torch.from_numpy(removed.to_numpy(dtype=bool)), [norm.num_features for norm in norms])
+    try:
+        for norm, mark in zip(norms, marks, strict=True):
+            norm.weight[mark] = 0
+            norm.bias[mark] = 0
+        yield
+    finally:
+        for norm, (weight, bias) in zip(norms, kept, strict=True):
+            norm.weight.copy_(weight)
+            norm.bias.copy_(bias)
+
+
 def _outgoing(layer: FeatureLayer) -> Tensor:
     """L2 norm of what reads each channel; a linear reader of a flattened map has one block of inputs a channel."""
     channels = layer.norm.num_features

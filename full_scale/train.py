@@ -18,9 +18,10 @@ from full_scale.data.base import Data, Examples
 from full_scale.models.base import BuiltNetwork
 from full_scale.optimizer import make_optimizer
 from full_scale.parameters import group_parameters
-from full_scale.probes import ForceProbe, feature_table, observe
+from full_scale.probes import ForceProbe, feature_table, observe, without_features
 from full_scale.spec import TrainSpec
 from mechanisms.experiments.streams import stream
+from mechanisms.sparsity import inactive
 from mechanisms.validation import UserError
 
 THREADS = 1
@@ -107,6 +108,8 @@ class _Training:
         features.insert(0, "step", number)
         self.features.append(features)
         errors = _errors(self.network, self.data, observation.scores)
+        with without_features(self.network, inactive(features)):
+            errors["zeroed_test_error"] = _error(observe(self.network, self.data.test.images).scores, self.data.test)
         self._require_finite(errors["train_loss"], number)
         self.curve.append({"step": number, "learning_rate": learning_rate, **errors})
 

@@ -48,6 +48,7 @@ COLUMNS: dict[str, Column] = {
     "learning_rate": Column("f", "", "learning rate of the last step"),
     "train_loss": Column("f", "nats", "mean cross-entropy on the training set, without penalty, evaluation mode"),
     "test_error": Column("f", "fraction", "share of test images classified wrongly"),
+    "zeroed_test_error": Column("f", "fraction", "test error with the features that are silent on the training set set to 0"),
     "train_error": Column("f", "fraction", "share of training images classified wrongly"),
     "effective_decay": Column("f", "1/step", "-reg_force over the scale that it acted on"),
     "force_ratio": Column("f", "", "|reg_force| over |loss_force|"),

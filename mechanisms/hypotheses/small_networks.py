@@ -165,6 +165,12 @@ def _thresholds_agree(features: pd.DataFrame, curve: pd.DataFrame) -> tuple[Find
     return (expect_value("sparsity by activation minus by scale", paired_difference(*by), 0.0, 0.05),)
 
 
+def _zeroing(features: pd.DataFrame, curve: pd.DataFrame) -> tuple[Finding, ...]:
+    last = setting(curve[curve["step"] == curve["spec.steps"]], "adam", "coupled")
+    change = mean_interval(last["zeroed_test_error"] - last["test_error"])
+    return (expect_value("change of the test error by zeroing what is silent on the training set", change, 0.0, 0.005),)
+
+
 _DIGITS = (Need("full_scale", "digits"), Need("full_scale", "digits", table="curve"))
 
 
@@ -187,11 +193,18 @@ HYPOTHESES = (
         _more_than("sgd", "coupled"),
     ),
     _claim(
-        "H2",
-        "Under Adam, L2 leaves more filters dead than weight decay of the same λ a step (independent).",
+        "H2a",
+        "Under Adam, L2 leaves more filters dead than weight decay of the same λ a step (independent, as the papers mean it).",
         "the difference is below 0.1",
         _DIGITS,
         _more_than("adam", "independent"),
+    ),
+    _claim(
+        "H2b",
+        "Under Adam, L2 leaves more filters dead than weight decay as torch's AdamW means it (decoupled).",
+        "the difference is below 0.1",
+        (Need("full_scale", "digits_couplings"), Need("full_scale", "digits_couplings", table="curve")),
+        _more_than("adam", "decoupled"),
     ),
     _claim("H3", "Without a regularizer no filter dies.", "more than 1 % die", _DIGITS, _none_without),
     _claim(
@@ -273,5 +286,12 @@ HYPOTHESES = (
         "sparsity does not fall with β2",
         _digits("memory"),
         _trend_of("rule.beta2", -1),
+    ),
+    _claim(
+        "H16",
+        "Zeroing the inactive features changes nothing.",
+        "the test error moves by more than half a point",
+        _DIGITS,
+        _zeroing,
     ),
 )

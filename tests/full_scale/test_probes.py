@@ -11,9 +11,10 @@ import torch
 from torch import nn
 
 from full_scale.models.base import BuiltNetwork, FeatureLayer
+from full_scale.models.basic_net import BasicNet
 from full_scale.optimizer import make_optimizer
 from full_scale.parameters import ParameterGroups, group_parameters
-from full_scale.probes import FORCES, ForceProbe, measure_features, observe
+from full_scale.probes import FORCES, ForceProbe, measure_features, observe, without_features
 from mechanisms.experiments.specs import choices
 from mechanisms.regularizers import COUPLINGS, L2, AbstractRegularizer
 from mechanisms.update_rules import SGD, AbstractUpdateRule, Adam
@@ -189,3 +190,16 @@ def test_the_table_does_not_follow_later_training() -> None:
     with torch.no_grad():
         network.layers[0].norm.weight.fill_(99.0)
     assert table["scale"][0] == 2
+
+
+def test_features_can_be_left_out_for_a_while() -> None:
+    network = BasicNet(width=0.0625).build((1, 8, 8), 10, 0)
+    images = torch.randn(6, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+    before, table = observe(network, images), measure_features(network, images)
+    marked = (table["layer"] == "conv2") & (table["feature"] < 3)
+    with without_features(network, marked):
+        inside = observe(network, images)
+        assert not inside.peaks[1][:, :3].any()
+        assert torch.equal(inside.peaks[0], before.peaks[0])
+        assert not torch.equal(inside.scores, before.scores)
+    assert torch.equal(observe(network, images).scores, before.scores)
