@@ -152,7 +152,7 @@ def without_features(network: BuiltNetwork, removed: pd.Series) -> Iterator[None
     """Within it, the marked rows of `feature_table` have BatchNorm scale and shift 0, so that they put out act(0) = 0."""
     norms = [layer.norm for layer in network.layers]
     kept = [(norm.weight.clone(), norm.bias.clone()) for norm in norms]
-    marks = torch.split(torch.from_numpy(removed.to_numpy(dtype=bool)), [norm.num_features for norm in norms])
+    marks = torch.split(torch.from_numpy(removed.to_numpy(dtype=bool, copy=True)), [norm.num_features for norm in norms])
     try:
         for norm, mark in zip(norms, marks, strict=True):
             norm.weight[mark] = 0
