@@ -1,9 +1,8 @@
 """The toy engine against torch.optim.Adam, a NumPy loop and optax under XLA, driving the same scalars on one core.
 
-Coupled Adam in float32 on 10³ and 10⁵ settings that share the noise of each step; ours has a strength for each setting and both
-forces. Peers are timed at two jobs: the easy one (one strength for all settings, no forces) and, for the quickest of them,
-the same
-one as ours. Run: python -m benchmarks.toy_speed
+Coupled Adam in float32 on 10³ and 10⁵ settings that share the noise of each step; ours has a strength for each setting
+and both forces. Peers are timed at two jobs: the easy one (one strength for all settings, no forces) and, for the
+quickest of them, the same one as ours. Run: python -m benchmarks.toy_speed
 """
 
 from __future__ import annotations

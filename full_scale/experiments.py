@@ -32,6 +32,11 @@ def digits_couplings() -> tuple[TrainSpec, ...]:
     return tuple(replace(_COUPLED, regularizer=L2(strength=3e-3, coupling=coupling)) for coupling in COUPLINGS)
 
 
+def digits_long() -> tuple[TrainSpec, ...]:
+    """Coupled against independent decay in 3,600 steps, long enough for the second to show."""
+    return tuple(replace(spec, steps=3600) for spec in digits()[:2])
+
+
 def digits_strength() -> tuple[TrainSpec, ...]:
     """How many filters coupled L2 under Adam kills, against its strength."""
     return tuple(replace(_COUPLED, regularizer=L2(strength=strength)) for strength in (1e-3, 3e-3, 1e-2))

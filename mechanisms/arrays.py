@@ -1,7 +1,7 @@
 """The few element-wise helpers that update rules may use, for NumPy arrays, torch tensors and compiled scalars alike.
 
-Each asks the array which library made it, so that this package never imports torch. `toy.compiled` gives every
-function of this module a compiled meaning; a helper added here needs a line there.
+Each asks the array which library made it, so that this package never imports torch. `toy.compiled` gives every function
+of this module a compiled meaning; a helper added here needs a line there.
 """
 
 from __future__ import annotations

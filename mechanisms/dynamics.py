@@ -1,8 +1,8 @@
 """One update of any rule under any regularizer, split into the force of the loss and the force of the regularizer.
 
-state = init(w, rule=Adam(), regularizer=L2(strength=1e-4))
-after = step(w, g, state, rule=Adam(), regularizer=L2(strength=1e-4), learning_rate=1e-3)
-after.w, after.state, after.loss_force, after.reg_force, after.denominator
+state = init(w, rule=Adam(), regularizer=L2(strength=1e-4)) after = step(w, g, state, rule=Adam(),
+regularizer=L2(strength=1e-4), learning_rate=1e-3) after.w, after.state, after.loss_force, after.reg_force,
+after.denominator
 """
 
 from __future__ import annotations

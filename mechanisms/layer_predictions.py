@@ -18,10 +18,10 @@ from mechanisms.update_rules import AbstractUpdateRule
 def penalty_exponent(rule: AbstractUpdateRule, regularizer: AbstractRegularizer, *, factors: int = 2) -> float:
     """α of the penalty |u|^α that L2 on each of n balanced factors puts on their product u.
 
-    Coupled decay, and any decay of a rule that does not normalize: (λ/2)·Σw² = (nλ/2)|u|^(2/n), so α = 2/n: 1 for two factors, a
-    soft threshold. Decay beside a normalizing rule, where noise dominates its denominator: the gradient of each factor,
-    and with it D,
-    carries |u|^((n−1)/n), so that the pull is λ_eff·σ·|u|^(1/n) and α = 1 + 1/n: 3/2 for two factors, no threshold.
+    Coupled decay, and any decay of a rule that does not normalize: (λ/2)·Σw² = (nλ/2)|u|^(2/n), so α = 2/n: 1 for two
+    factors, a soft threshold. Decay beside a normalizing rule, where noise dominates its denominator: the gradient of
+    each factor, and with it D, carries |u|^((n−1)/n), so that the pull is λ_eff·σ·|u|^(1/n) and α = 1 + 1/n: 3/2 for two
+    factors, no threshold.
     """
     if regularizer.coupling == "coupled" or not rule.normalizing:
         return 2 / factors
@@ -84,9 +84,9 @@ def layer_sum(
 def first_passage_time(distance: float, spread: float, rate: float) -> float:
     """Mean number of steps until a stationary fluctuation first reaches a barrier: death as first passage.
 
-    An Ornstein-Uhlenbeck process with relaxation `rate` (1/step) and stationary standard deviation `spread` that starts at
-    its mean, `distance` below
-    the barrier: √(2π)/rate · ∫_0^b e^{x²/2} Φ(x) dx with b = distance/spread. Infinite beyond b = 38, where e^{b²/2} overflows.
+    An Ornstein-Uhlenbeck process with relaxation `rate` (1/step) and stationary standard deviation `spread` that starts
+    at its mean, `distance` below the barrier: √(2π)/rate · ∫_0^b e^{x²/2} Φ(x) dx with b = distance/spread. Infinite
+    beyond b = 38, where e^{b²/2} overflows.
 
     Source: Siegert 1951 (the mean first-passage integral), in units of the stationary deviation.
     """

@@ -1,9 +1,9 @@
 """Closed forms: what a scale must do under a rule, a regularizer and a coupling, in numbers.
 
-Symbols: scale w, learning rate η (base rate), strength λ, momentum μ, denominator D, gradient noise σ; a selective feature
-is active on a
-fraction p of the exemplars of a batch of B, with curvature k, target a and noise s (`toy.gradients.Selective`).
-All functions take numbers or NumPy arrays of one shape. Each says where it holds; each is tested against simulation.
+Symbols: scale w, learning rate η (base rate), strength λ, momentum μ, denominator D, gradient noise σ; a selective
+feature is active on a fraction p of the exemplars of a batch of B, with curvature k, target a and noise s
+(`toy.gradients.Selective`). All functions take numbers or NumPy arrays of one shape. Each says where it holds; each is
+tested against simulation.
 """
 
 from __future__ import annotations
@@ -44,9 +44,8 @@ def decay_rate(
 ) -> Array:
     """The relative decay of a scale per step at the base rate where no loss gradient pulls back.
 
-    Coupled η·λ/((1 − μ)·D); decoupled η·λ; independent λ. Holds for L2 while η·λ/D is small against the rule's memory; the
-    scale cannot
-    move by more than about η a step under a normalizing rule, which `decay_time` takes into account.
+    Coupled η·λ/((1 − μ)·D); decoupled η·λ; independent λ. Holds for L2 while η·λ/D is small against the rule's memory;
+    the scale cannot move by more than about η a step under a normalizing rule, which `decay_time` takes into account.
     """
     strength = effective_strength(rule, regularizer, learning_rate=learning_rate, denominator=denominator)
     return strength * learning_rate * momentum_gain(rule) / np.asarray(denominator)
@@ -63,8 +62,7 @@ def decay_budget(
     """By how many e-folds a whole run can shrink a scale that the loss leaves alone: `decay_rate` × effective steps.
 
     For SGD under coupling this is η·λ·steps/(1 − μ). Under 3, "no sparsity" may only mean that the run was too short. A
-    normalizing rule
-    under coupling needs its measured `denominator`. `effective_steps` is Σ η_t/η_0.
+    normalizing rule under coupling needs its measured `denominator`. `effective_steps` is Σ η_t/η_0.
     """
     rate = decay_rate(rule, regularizer, learning_rate=learning_rate, denominator=denominator)
     return float(rate * effective_steps)
@@ -117,11 +115,10 @@ def selective_equilibrium(
     """Where a selective feature of one (`factors=1`) or two factors settles, as the value of w or of the product γ·v.
 
     Coupled L2 (any rule) and SGD have closed forms (`equilibrium_scale`, `product_threshold`). For decoupled and
-    independent decay of a normalizing
-    rule the denominator depends on where the feature stands, and the balance is solved for it: p·k·(a − u) = λ_eff(D(u))·u
-    for one factor,
-    p·k·(a − u) = λ_eff(D(u))·√u for two, because the gradient of either factor, and with it D, carries a further factor √u.
-    Holds for L2, visits per memory >> 1, and small fluctuations.
+    independent decay of a normalizing rule the denominator depends on where the feature stands, and the balance is solved
+    for it: p·k·(a − u) = λ_eff(D(u))·u for one factor, p·k·(a − u) = λ_eff(D(u))·√u for two, because the gradient of
+    either factor, and with it D, carries a further factor √u. Holds for L2, visits per memory >> 1, and small
+    fluctuations.
     """
     model = {"p": p, "curvature": curvature, "target": target}
     strength = float(effective_strength(rule, regularizer, learning_rate=learning_rate))
@@ -140,8 +137,8 @@ def selective_equilibrium(
 def crossing_activity(strength: float, *, learning_rate: float, batch_size: float, curvature: float, noise: float = 1.0) -> float:
     """The p at which coupled and independent decay pull equally hard on a selective feature: where D(w*(p), p) = η.
 
-    Rarer features (D < η) lose more under coupled decay, more common ones under independent decay. NaN if no p in
-    [1e-9, 1] has D = η.
+    Rarer features (D < η) lose more under coupled decay, more common ones under independent decay. NaN if no p in [1e-9,
+    1] has D = η.
     """
 
     def excess(log_p: float) -> float:
@@ -170,9 +167,8 @@ def fluctuation_floor(rule: AbstractUpdateRule, regularizer: AbstractRegularizer
     """Stationary standard deviation of a scale under pure gradient noise N(0, σ²): how close to zero noise lets it come.
 
     Coupled √(ησ/(2λ)), independent η/√(2λ), decoupled √(η/(2λ)) for normalizing rules with D = σ; for SGD σ√(η/(2λ(1 −
-    μ))), decoupled
-    σ·√(η/(2λ))/(1 − μ), independent σ·η/(√(2λ)(1 − μ)). An Ornstein-Uhlenbeck process: holds while the decay rate is small
-    against 1 − β1 and 1 − μ.
+    μ))), decoupled σ·√(η/(2λ))/(1 − μ), independent σ·η/(√(2λ)(1 − μ)). An Ornstein-Uhlenbeck process: holds while the
+    decay rate is small against 1 − β1 and 1 − μ.
     """
     denominator = np.asarray(sigma) if rule.normalizing else np.ones_like(np.asarray(sigma, dtype=float))
     kick = learning_rate * np.asarray(sigma) * momentum_gain(rule) / denominator
@@ -184,9 +180,8 @@ def decay_time(start: Array, end: Array, *, learning_rate: float, strength: Arra
     """Steps that the mean of a scale takes from `start` to `end` under coupled Adam and pure noise N(0, σ²).
 
     [F(start) − F(end)]/η with F(w) = √(w² + c²) + c·ln(w/(c + √(w² + c²))), c = σ/λ; the quasi-static denominator is √(σ²
-    + λ²w²). Far above c the decay is
-    linear (η a step, whatever λ), far below it exponential (rate ηλ/σ). Holds while D changes slowly against 1/(1 − β2) and while
-    `end` is above five times the `fluctuation_floor`.
+    + λ²w²). Far above c the decay is linear (η a step, whatever λ), far below it exponential (rate ηλ/σ). Holds while D
+    changes slowly against 1/(1 − β2) and while `end` is above five times the `fluctuation_floor`.
     """
     crossover = np.asarray(sigma) / strength
 

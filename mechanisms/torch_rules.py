@@ -1,8 +1,8 @@
 """A user's own `torch.optim.Optimizer` as an update rule of the toy layer: `rule=torch:PACKAGE.MODULE.CLASS(name=value, …)`.
 
-The class must be element-wise and need no closure. The path imports the user's code by design: that is how a rule
-that this package does not know is run. Nothing here imports torch before a run asks for it; this module is the one
-place outside `full_scale` that does so at all.
+The class must be element-wise and need no closure. The path imports the user's code by design: that is how a rule that
+this package does not know is run. Nothing here imports torch before a run asks for it; this module is the one place
+outside `full_scale` that does so at all.
 """
 
 from __future__ import annotations

@@ -19,10 +19,10 @@ from toy.gradients import AbstractGradient, Fields, Parameters, Settings, requir
 class Barrier(AbstractGradient):
     """A ReLU feature with scale γ and shift β whose gradient is zero once no exemplar opens it: an absorbing barrier.
 
-    Pre-activations γ·x + β with x uniform of unit variance open the ReLU on a share p = clip(½ + β/(2√3·|γ|), 0, 1) of the
-    exemplars. While p > 0 the loss pulls γ to `target` and β to `target_shift` with force p·k and noise k·s·√(p/B); at p =
-    0, that
-    is at β <= −√3·|γ|, the feature is silent for good. The noise of β is a fair sign, independent of that of γ.
+    Pre-activations γ·x + β with x uniform of unit variance open the ReLU on a share p = clip(½ + β/(2√3·|γ|), 0, 1) of
+    the exemplars. While p > 0 the loss pulls γ to `target` and β to `target_shift` with force p·k and noise k·s·√(p/B);
+    at p = 0, that is at β <= −√3·|γ|, the feature is silent for good. The noise of β is a fair sign, independent of that
+    of γ.
     """
 
     name: ClassVar[str] = "barrier"
@@ -73,8 +73,7 @@ class ShiftedProduct(AbstractGradient):
     """The product with the shift included: outgoing weight v times the pair (γ, β), which the ReLU scales together.
 
     What the feature does is the vector (vγ, vβ); the loss pulls it to (a, b) = (`target`, `target_shift`) with g_γ = h₁v,
-    g_β = h₂v,
-    g_v = h₁γ + h₂β, where h₁ and h₂ are the selective slope of either component (the noise acts on the first).
+    g_β = h₂v, g_v = h₁γ + h₂β, where h₁ and h₂ are the selective slope of either component (the noise acts on the first).
     """
 
     name: ClassVar[str] = "shifted_product"

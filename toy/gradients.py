@@ -1,9 +1,8 @@
 """Gradient models: what a single feature's loss gradient looks like.
 
 A model is a frozen dataclass whose fields are settings, and one plain function, `slope`, that gives the loss gradient of
-each of its
-parameters from (parameters, normal noise, visits, step, settings), element by element: the same function runs on NumPy
-arrays and compiled. To add a model: one class here.
+each of its parameters from (parameters, normal noise, visits, step, settings), element by element: the same function runs
+on NumPy arrays and compiled. To add a model: one class here.
 """
 
 from __future__ import annotations
@@ -74,8 +73,7 @@ class LowGradient(AbstractGradient):
     """Pure noise, g ~ N(0, sigma²), after `initial_steps` steps with the larger `initial_sigma`.
 
     The transition into the low-gradient regime in the style of the scalar experiment of Mehta, Kim and Theobalt, CVPR
-    2019; its exact
-    parameters are recollected, not verified.
+    2019; its exact parameters are recollected, not verified.
     """
 
     name: ClassVar[str] = "low_gradient"

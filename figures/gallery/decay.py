@@ -1,10 +1,9 @@
 """A scalar under small gradient noise, for every update rule, coupling and strength.
 
 |w| against steps, mean over features and seeds. The gradient is noise of standard deviation 1e-3 for 100 steps and 1e-5
-after. Coupled L2 takes
-the scalar down under every normalizing rule, the faster the smaller the gradient is against λw; decoupled decay (AdamW in torch)
-leaves it where it is; independent decay falls at the rate λ under every rule. Adadelta's ε swamps such gradients: it
-behaves like SGD.
+after. Coupled L2 takes the scalar down under every normalizing rule, the faster the smaller the gradient is against λw;
+decoupled decay (AdamW in torch) leaves it where it is; independent decay falls at the rate λ under every rule. Adadelta's
+ε swamps such gradients: it behaves like SGD.
 """
 
 from __future__ import annotations

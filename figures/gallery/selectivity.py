@@ -1,12 +1,10 @@
 """Where a selective feature settles: alone it shrinks, inside a product it dies suddenly.
 
 Final value against the fraction p of exemplars that use the feature; lines are the closed forms of
-`mechanisms.predictions`, points are simulations (mean over features
-and seeds, bars one standard deviation over features). (a) One parameter: coupled L2 leaves a·pk/(pk + λ) under any rule.
-(b) Scale × outgoing
-weight, both decayed: coupled L2 acts on the product as an L1 penalty and kills it where p < λ/(ka) = 0.01; decay that the
-rule does not normalize
-(decoupled, independent) has no threshold.
+`mechanisms.predictions`, points are simulations (mean over features and seeds, bars one standard deviation over
+features). (a) One parameter: coupled L2 leaves a·pk/(pk + λ) under any rule. (b) Scale × outgoing weight, both decayed:
+coupled L2 acts on the product as an L1 penalty and kills it where p < λ/(ka) = 0.01; decay that the rule does not
+normalize (decoupled, independent) has no threshold.
 """
 
 from __future__ import annotations

@@ -15,8 +15,7 @@ class Digits(AbstractDataset):
     """1,797 digits of 8 × 8 pixels, 1,347 of them for training; the split is part of the data and the same under every seed.
 
     `label_noise` is the share of training labels replaced by random ones, `pixel_noise` the standard deviation of noise
-    added to every
-    (normalized) pixel: dials for difficulty, part of the data as well.
+    added to every (normalized) pixel: dials for difficulty, part of the data as well.
 
     Source: Alpaydin and Kaynak, Optical Recognition of Handwritten Digits, UCI repository 1998 (its test part), as `load_digits`.
     """

@@ -1,8 +1,7 @@
 """Records: the tables of one run on disk, with a manifest that says how they were made.
 
-`RUNS/LAYER/SPEC_ID/seed_N/` holds `manifest.json` and one `.npz` a table (no pickle). It is written under another name and
-renamed
-when whole: a folder of that name is complete by construction. Nothing is overwritten.
+`RUNS/LAYER/SPEC_ID/seed_N/` holds `manifest.json` and one `.npz` a table (no pickle). It is written under another name
+and renamed when whole: a folder of that name is complete by construction. Nothing is overwritten.
 """
 
 from __future__ import annotations

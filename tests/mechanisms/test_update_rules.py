@@ -70,8 +70,7 @@ def variants(name):
     """The rule with its defaults, and with other hyperparameters where it has them.
 
     With beta2 = 0.95 Adamax near w = 0 is chaotic under coupled L2 (a change of 1e-15 at the start grows to 2e-3 in 300
-    steps), so that
-    no two implementations could agree; 0.98 is not.
+    steps), so that no two implementations could agree; 0.98 is not.
     """
     yield RULES[name]()
     fields = {f.name for f in dataclasses.fields(RULES[name])}
