@@ -1,0 +1,94 @@
+"""The simulation around the engines: grids, records, averages, activity, memory."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from mechanisms.experiments.tables import check
+from toy.experiments import selective
+from toy.gradients import Dead, Selective, Visited
+from toy.layer import LAYER
+from toy.simulate import groups, recorded_steps, run
+from toy.spec import Axis, ToySpec
+
+
+def test_recorded_steps_are_log_spaced_and_end_at_the_end():
+    steps = recorded_steps(10_000, 200)
+    assert len(steps) <= 200
+    assert (np.diff(steps) > 0).all()
+    assert (steps[0], steps[-1]) == (1, 10_000)
+    assert recorded_steps(5, 200).tolist() == [1, 2, 3, 4, 5]
+
+
+def test_a_grid_has_every_setting_once(simulate):
+    axes = (
+        Axis("regularizer.coupling", ("coupled", "independent")),
+        Axis("rule.beta2", (0.9, 0.99)),
+        Axis("learning_rate", (1e-3, 1e-2)),
+    )
+    table = simulate(ToySpec(steps=20, records=1, features=2, axes=axes))
+    check(table, "features")
+    names = [f"spec.{axis.field}" for axis in axes]
+    assert table.groupby(names).size().tolist() == [2] * 8
+    assert {len(list(groups(ToySpec(axes=axes))))} == {4}
+
+
+def test_settings_of_a_grid_meet_the_same_noise(simulate):
+    table = simulate(ToySpec(steps=50, features=2, records=1, axes=(Axis("regularizer.strength", (0.0, 1e-9)),)))
+    one, other = (part["scale"].to_numpy() for _, part in table.groupby("spec.regularizer.strength"))
+    np.testing.assert_allclose(one, other, atol=1e-7)
+    assert one[0] != one[1]
+
+
+def test_seeds_differ_and_repeat():
+    spec = ToySpec(steps=50, records=1)
+    ends = [run(spec, seed)[0]["features"]["scale"].to_numpy() for seed in (0, 0, 1)]
+    assert (ends[0] == ends[1]).all()
+    assert (ends[0] != ends[2]).all()
+
+
+def test_averages_are_those_of_the_recorded_end(simulate):
+    table = simulate(ToySpec(gradient=Selective(), steps=200, records=200, average_last=0.25, features=3))
+    for _, one in table.groupby("feature"):
+        last = one[one["step"] > 150]["scale"]
+        assert one["product_mean"].iloc[0] == pytest.approx(last.mean())
+        assert one["product_rms"].iloc[0] == pytest.approx(np.sqrt((last**2).mean()))
+
+
+def test_activity_counts_steps_with_a_gradient(simulate):
+    visited = simulate(ToySpec(gradient=Visited(activity=0.2), steps=5000, records=1, features=20))["activity"]
+    assert visited.mean() == pytest.approx(0.2, abs=4.5 * np.sqrt(0.16 / 1e5))
+    assert (simulate(ToySpec(gradient=Dead(alive_steps=25), steps=100, records=1))["activity"] == 0.25).all()
+
+
+def test_memory_does_not_grow_with_the_steps():
+    peaks = []
+    for steps in (2_000, 12_000):
+        spec = ToySpec(steps=steps, features=3_000, records=1)
+        run(spec, 0)
+        tracemalloc.start()
+        run(spec, 0)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.2 * peaks[0]
+    assert peaks[1] < 12_000 * 3_000 * 8 / 4
+
+
+@pytest.mark.parametrize("name", LAYER.names())
+def test_every_experiment_gives_valid_distinct_specs(name):
+    specs = LAYER.specs(name)
+    assert len(specs) == len(LAYER.names()[name]())
+    for spec in LAYER.specs(name, ["steps=3", "features=1"]):
+        check(run(spec, 0)[0]["features"], "features")
+
+
+def test_decay_covers_rules_couplings_and_strengths():
+    specs = LAYER.specs("decay")
+    assert len({spec.rule.name for spec in specs}) >= 7
+    assert all(spec.settings >= 15 for spec in specs)
+
+
+def test_private_helpers_are_no_experiments():
+    assert hasattr(selective, "_rare_feature")
+    assert "_rare_feature" not in LAYER.names()
