@@ -74,6 +74,10 @@ class ToySpec:
         require_between("average_last", self.average_last, 0, 1 + 1e-12)
         require_choice("decayed", self.decayed, ("all", *self.gradient.parameters))
         require_choice("dtype", self.dtype, DTYPES)
+        grid = isinstance(self.axes, tuple) and all(isinstance(axis, Axis) for axis in self.axes)
+        require(
+            grid, "axes", self.axes, "a tuple of Axis; on the command line a list makes an axis, such as learning_rate=1e-3,1e-2"
+        )
         for axis in self.axes:
             _check_axis(self, axis)
         require(len({a.field for a in self.axes}) == len(self.axes), "axes", self.axes, "each field once")

@@ -105,7 +105,13 @@ def build_parser(layer: Layer) -> OneLineParser:
 def main(layer: Layer, arguments: Sequence[str] | None = None) -> int:
     """Runs one command line of a layer; returns the exit status."""
     parser = build_parser(layer)
-    options = parser.parse_args(arguments)
+    options, rest = parser.parse_known_args(arguments)
+    # argparse takes positional arguments in one piece; overrides may stand behind options too.
+    strange = [word for word in rest if word.startswith("-") or "=" not in word or not hasattr(options, "overrides")]
+    if strange:
+        parser.error(f"unrecognized arguments: {' '.join(strange)}")
+    if rest:
+        options.overrides = [*options.overrides, *rest]
     verb = {"list": _list, "show": _show, "run": _run}[options.verb]
     return guarded(parser.prog, lambda: verb(layer, options))
 

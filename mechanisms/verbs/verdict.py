@@ -9,10 +9,11 @@ from typing import Any
 
 from mechanisms.experiments.archive import MissingRecords, load
 from mechanisms.experiments.command_line import add_json_argument, add_runs_argument, print_rows
+from mechanisms.experiments.records import Store
 from mechanisms.experiments.runner import say
 from mechanisms.hypotheses import all_hypotheses
 from mechanisms.judgement import UNDECIDED, Finding, Hypothesis, overall
-from mechanisms.validation import InvalidValue
+from mechanisms.validation import InvalidValue, require_whole
 
 LAYERS = ("toy", "full_scale")
 
@@ -29,6 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Judges the chosen hypotheses and prints a row for each finding."""
+    require_whole("--jobs", options.jobs, 1)
+    Store(options.runs, "toy").require_writable()
     rows = [row for hypothesis in chosen(options.names, options.layer) for row in judged(hypothesis, options)]
     print_rows(rows if options.json else [_short(row) for row in rows], options.json)
 

@@ -119,7 +119,10 @@ def test_missing_full_scale_records_are_undecided_with_the_command(tmp_path, cap
     assert "python -m full_scale run digits_strength --seeds 3" in printed
 
 
-@pytest.mark.parametrize(("arguments", "named"), [(["verdict", "P99"], "P9c"), (["verdict", "--layer", "moon"], "full_scale")])
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [(["verdict", "P99"], "P9c"), (["verdict", "--layer", "moon"], "full_scale"), (["verdict", "P1", "--jobs", "0"], "--jobs")],
+)
 def test_mistakes_are_one_line_and_exit_status_2(arguments, named, refuses, tmp_path):
     refuses(lambda: main([*arguments, "--runs", str(tmp_path)]), named)
 

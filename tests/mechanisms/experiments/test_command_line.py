@@ -50,6 +50,9 @@ def test_overrides_apply_to_every_spec_and_equal_specs_run_once(tiny_layer, tmp_
         (["run", "decay", "steps"], "field=value"),
         (["run", "decay", "steps=10,20"], "cannot be an axis"),
         (["run", "decay", "gradient=dead", "gradient.p=0.1"], "alive_steps"),
+        (["run", "decay", "axes=3"], "a list makes an axis"),
+        (["run", "decay", "--seeds", "1", "--wrong", "3"], "--wrong"),
+        (["list", "steps=3"], "steps=3"),
         (["run", "decay", "--seeds", "0"], "--seeds"),
         (["run", "decay", "--seeds", "x"], "--seeds"),
         (["run", "decay", "--jobs", "0"], "--jobs"),
@@ -60,6 +63,11 @@ def test_overrides_apply_to_every_spec_and_equal_specs_run_once(tiny_layer, tmp_
 )
 def test_mistakes_are_one_line_and_exit_status_2(arguments, named, refuses):
     refuses(lambda: main(TOY, arguments), named)
+
+
+def test_overrides_may_stand_behind_options(tiny_layer, tmp_path, capsys):
+    assert main(tiny_layer, ["run", "one", "--runs", str(tmp_path), "--seeds", "1", "steps=7", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["spec.steps"] == 7
 
 
 def test_long_tables_say_what_they_leave_out(capsys):
