@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from full_scale.layer import LAYER as FULL_SCALE
 from mechanisms.experiments.archive import Need
+from mechanisms.experiments.command_line import DEFAULT_RUNS
 from mechanisms.experiments.records import Store
 from mechanisms.validation import UserError
 from toy.layer import LAYER as TOY
@@ -48,7 +49,8 @@ def manifests(need: Need, runs: Path) -> list[dict[str, Any]]:
 
 def prepare(needs: tuple[Need, ...], runs: Path, *, jobs: int, run_missing: bool) -> None:
     """Makes missing toy records; names the commands for missing full-scale ones, unless told to make them too."""
-    commands = [need.command for need in needs if need.layer != TOY.name and missing(need, runs)]
+    place = "" if runs == DEFAULT_RUNS else f" --runs {runs}"
+    commands = [need.command + place for need in needs if need.layer != TOY.name and missing(need, runs)]
     if commands and not run_missing:
         asked = " && ".join(dict.fromkeys(commands))
         raise UserError(f"records are missing; make them with: {asked}  (or add --run-missing)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pandas as pd
@@ -11,6 +12,7 @@ from mechanisms.experiments.records import Store
 from mechanisms.experiments.specs import flatten
 from mechanisms.experiments.tables import distinguishing
 from mechanisms.predictions import decay_budget
+from mechanisms.regularizers import L2
 from mechanisms.sparsity import CRITERIA, histories, sparsity
 
 
@@ -58,7 +60,14 @@ def _last(table: pd.DataFrame, spec: TrainSpec) -> pd.DataFrame:
 
 
 def decay_budget_of(spec: TrainSpec, features: pd.DataFrame) -> float:
-    """The closed-form decay budget of a run; where the rule divides the decay too, by its median measured denominator."""
+    """The closed-form decay budget of the BatchNorm scales; where the rule divides the decay too, by its median denominator.
+
+    0 where the scales are not decayed, NaN for a regularizer other than L2, whose decay is not exponential.
+    """
+    if spec.decayed not in ("all", "norm"):
+        return 0.0
+    if not isinstance(spec.regularizer, L2):
+        return math.nan
     divided = spec.rule.normalizing and spec.regularizer.coupling == "coupled"
     return decay_budget(
         spec.rule,

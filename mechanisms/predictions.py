@@ -226,10 +226,10 @@ def visits_per_memory(p: Array, *, batch_size: Array, beta2: Array) -> Array:
 
 
 def dead_time(start: float, *, learning_rate: float, strength: float, beta2: float, past: float = 0.0) -> float:
-    """Least number of steps in which coupled Adam takes a silent feature from `start` to zero.
+    """About how many steps coupled Adam takes from `start` to zero once a feature is silent; up to 3 times as many are found.
 
     start/η (at most η a step), plus (2/(1 − β2))·ln(D_past/(λ·start)) until the second moment has forgotten a denominator
-    D_past > λ·start.
+    D_past > λ·start. For `start` of at least η/(1 − β2): a smaller scale vanishes sooner, while the moment is still forgetting.
     """
     forgetting = 2 / (1 - beta2) * np.log(max(1.0, past / (strength * start)))
     return float(start / learning_rate + forgetting)

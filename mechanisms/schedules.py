@@ -60,7 +60,7 @@ class Stepwise(AbstractSchedule):
 
     def scale(self, step: Array, steps: int) -> np.ndarray:
         """Factor ** (number of milestones passed)."""
-        boundaries = np.array([int(m * steps) for m in self.milestones])
+        boundaries = np.array([round(m * steps) for m in self.milestones])
         return np.asarray(self.factor ** np.searchsorted(boundaries, np.asarray(step), side="right"), float)
 
 

@@ -25,30 +25,36 @@ def require(condition: bool, field: str, value: object, valid: str) -> None:
         raise InvalidValue(f"{field} = {value!r} is not valid: use {valid}")
 
 
-def _finite(value: object) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
+def is_finite(value: object) -> bool:
+    """Whether a value is a number that a float can hold."""
+    try:
+        return isinstance(value, int | float) and math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def require_between(field: str, value: float, low: float, high: float) -> None:
     """Raises `InvalidValue` unless low <= value < high."""
-    require(_finite(value) and low <= value < high, field, value, f"a number in [{low:g}, {high:g})")
+    require(is_finite(value) and low <= value < high, field, value, f"a number in [{low:g}, {high:g})")
 
 
 def require_at_least(field: str, value: float, low: float) -> None:
     """Raises `InvalidValue` unless the value is finite and at least `low`."""
-    require(_finite(value) and value >= low, field, value, f"a finite number >= {low:g}")
+    require(is_finite(value) and value >= low, field, value, f"a finite number >= {low:g}")
 
 
 def require_above(field: str, value: float, low: float) -> None:
     """Raises `InvalidValue` unless the value is finite and larger than `low`."""
-    require(_finite(value) and value > low, field, value, f"a finite number > {low:g}")
+    require(is_finite(value) and value > low, field, value, f"a finite number > {low:g}")
 
 
-def require_whole(field: str, value: object, low: int, high: int | None = None) -> None:
+LARGEST_COUNT = 10**12
+
+
+def require_whole(field: str, value: object, low: int, high: int = LARGEST_COUNT) -> None:
     """Raises `InvalidValue` unless the value is a whole number from `low` to `high`, both included."""
-    valid = f"a whole number >= {low}" if high is None else f"a whole number from {low} to {high}"
     whole = isinstance(value, int) and not isinstance(value, bool)
-    require(whole and low <= cast(int, value) and (high is None or cast(int, value) <= high), field, value, valid)
+    require(whole and low <= cast(int, value) <= high, field, value, f"a whole number from {low} to {high}")
 
 
 def require_choice(field: str, value: object, choices: tuple[object, ...]) -> None:

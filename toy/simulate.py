@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -21,7 +22,7 @@ from mechanisms.experiments.streams import stream
 from mechanisms.experiments.tables import SPEC_PREFIX
 from mechanisms.torch_rules import TorchRule
 from toy.engine import Engine, choose_engine, engine_for
-from toy.spec import Axis, ToySpec
+from toy.spec import Axis, ToySpec, by_depth
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,7 +64,7 @@ class Group:
 def groups(spec: ToySpec) -> Iterator[Group]:
     """The grid of a spec, split so that whatever decides the code or the coefficients of a step is fixed in each group."""
     one_rate = _may_run_torch(spec)
-    outer = [axis for axis in spec.axes if not _varies_in_lanes(axis) or (one_rate and axis.field == "learning_rate")]
+    outer = by_depth(axis for axis in spec.axes if not _varies_in_lanes(axis) or (one_rate and axis.field == "learning_rate"))
     index = np.arange(spec.settings).reshape([len(axis.values) for axis in spec.axes])
     for choice in itertools.product(*(range(len(axis.values)) for axis in outer)):
         one, where = replace(spec, axes=()), []
@@ -155,6 +156,7 @@ class _Simulation:
         self.cumulative = None if law is None else _binomial_table(*law)
         self.active = None if law is None else np.zeros(self.shape, self.dtype)
         self.window = np.zeros((2, *self.shape))
+        self.window_steps = math.ceil(spec.average_last * spec.steps)
         self.recorded = recorded_steps(spec.steps, spec.records)
         self.records = np.zeros((3 + len(self.parameters), len(self.recorded), *self.shape), self.dtype)
         self.kernels: defaultdict[tuple[int, int], Callable[..., None]] = defaultdict(self._build)
@@ -217,7 +219,7 @@ class _Simulation:
         steps = np.arange(start, stop)
         coefficients = np.broadcast_arrays(steps, *self.spec.rule.coefficients(steps + 1))[1:]
         row = np.searchsorted(self.recorded, steps + 1)
-        window_start = self.spec.steps - round(self.spec.average_last * self.spec.steps)
+        window_start = self.spec.steps - self.window_steps
         return {
             "clock": steps.astype(self.dtype),
             "scales": self.spec.schedule.scale(steps, self.spec.steps).astype(self.dtype),
@@ -264,10 +266,12 @@ class _Simulation:
         feature, setting = (outer, lane) if self.lanes_are_settings else (lane, outer)
         if self.engine.joint:
             setting, feature = np.divmod(lane, self.spec.features)
-        window = max(1, round(self.spec.average_last * self.spec.steps))
         per_lane = {"setting": self.group.index[setting], "feature": feature, "activity": self._activity()}
         if self.spec.average_last > 0:
-            per_lane |= {"product_mean": self.window[0] / window, "product_rms": np.sqrt(self.window[1] / window)}
+            per_lane |= {
+                "product_mean": self.window[0] / self.window_steps,
+                "product_rms": np.sqrt(self.window[1] / self.window_steps),
+            }
         names = ("loss_force", "reg_force", "denominator", *self.spec.gradient.parameters)
         per_step = dict(zip(names, self.records, strict=True))
         per_step["product"] = self.spec.gradient.product(tuple(self.records[3:]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -105,8 +106,25 @@ def _check_axis(spec: ToySpec, axis: Axis) -> None:
         known = [name for name in flatten(spec) if name.partition(".")[0] not in FIXED]
         raise InvalidValue(f"{axis.field!r} cannot be an axis of a grid: use one of " + ", ".join(known))
     require(len(axis.values) > 0, axis.field, axis.values, "at least one value")
+    require(len(set(axis.values)) == len(axis.values), axis.field, axis.values, "each value once")
     numbers = all(isinstance(value, int | float) and math.isfinite(value) for value in axis.values)
     # Numeric fields are valid on an interval, so a long axis of numbers is valid where its ends and kinds are.
-    ends = (min(axis.values), max(axis.values), *{type(v): v for v in axis.values}.values()) if numbers else axis.values
-    for value in ends:
-        override(replace(spec, axes=()), axis.field, value)
+    broken = [value for value in axis.values if numbers and not float(value).is_integer()][:1]
+    tested = (min(axis.values), max(axis.values), *broken) if numbers else axis.values
+    for base in _choices_of(spec, axis):
+        for value in tested:
+            override(base, axis.field, value)
+
+
+def _choices_of(spec: ToySpec, axis: Axis) -> list[ToySpec]:
+    """The spec without axes, under every combination of the choices that other axes make."""
+    others = [one for one in spec.axes if one is not axis and all(isinstance(value, str) for value in one.values)]
+    bases = [replace(spec, axes=())]
+    for one in by_depth(others):
+        bases = [override(base, one.field, value) for base in bases for value in one.values]
+    return bases
+
+
+def by_depth(axes: Iterable[Axis]) -> list[Axis]:
+    """Axes in the order in which they must be applied: a choice before the fields of what it chooses."""
+    return sorted(axes, key=lambda axis: axis.field.count("."))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from mechanisms.experiments.records import Store
+from mechanisms.experiments.runner import say
 from mechanisms.experiments.tables import SPEC_PREFIX, distinguishing
 from toy.spec import ToySpec
 
@@ -19,8 +21,13 @@ def summarize(store: Store, specs: tuple[ToySpec, ...], seeds: tuple[int, ...]) 
     """
     table = store.collect(specs, seeds, "features")
     end = table[table["step"] == table[f"{SPEC_PREFIX}steps"]]
+    lost = int((~np.isfinite(end["scale"])).sum())
+    if lost:
+        say(f"{lost} of {len(end)} features diverged: their scale is no finite number; use a smaller learning_rate or strength")
     varying = distinguishing([c for c in end.columns if c.startswith(SPEC_PREFIX)], end)
-    end = end.assign(abs_scale=end["scale"].abs(), sparsity=(end["scale"].abs() < SMALL).astype(float))
+    end = end.assign(
+        abs_scale=end["scale"].abs(), sparsity=(end["scale"].abs() < SMALL).where(np.isfinite(end["scale"])).astype(float)
+    )
     measures = [c for c in ("abs_scale", "product", "product_mean", "sparsity", "activity") if c in end.columns]
     grouped = end.groupby(varying or [f"{SPEC_PREFIX}steps"], dropna=False, sort=False)
     summary = grouped[measures].mean()

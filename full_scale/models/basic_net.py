@@ -41,6 +41,7 @@ class BasicNet(AbstractNetwork):
 
     def __post_init__(self) -> None:
         require_above("width", self.width, 0)
+        require(self.width <= 16, "width", self.width, "a number up to 16")
         known = set(self.pools_after) <= set(range(1, len(CHANNELS) + 1))
         rising = list(self.pools_after) == sorted(set(self.pools_after))
         require(known and rising, "pools_after", self.pools_after, f"rising layer numbers from 1 to {len(CHANNELS)}")
@@ -48,7 +49,7 @@ class BasicNet(AbstractNetwork):
         require_choice("initialization", self.initialization, INITIALIZATIONS)
         for field in ("first_kernel", "kernel"):
             value = getattr(self, field)
-            require(isinstance(value, int) and value >= 1 and value % 2 == 1, field, value, "an odd whole number >= 1")
+            require(isinstance(value, int) and value in range(1, 32, 2), field, value, "an odd whole number from 1 to 31")
 
     @property
     def channels(self) -> tuple[int, ...]:

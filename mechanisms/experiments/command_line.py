@@ -6,6 +6,7 @@ import _thread
 import argparse
 import contextlib
 import inspect
+import io
 import json
 import signal
 import sys
@@ -37,8 +38,12 @@ class OneLineParser(argparse.ArgumentParser):
 def guarded(program: str, action: Callable[[], None]) -> int:
     """Runs an action and turns what went wrong into one line on standard error and an exit status."""
     try:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="replace")
         with _insistent_interrupt():
             action()
+            sys.stdout.flush()
     except UserError as error:
         print(f"{program}: {error}", file=sys.stderr)
         return 2
@@ -48,6 +53,9 @@ def guarded(program: str, action: Callable[[], None]) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+    except OSError as error:
+        print(f"{program}: the result could not be written ({error.strerror})", file=sys.stderr)
+        return 2
     return 0
 
 
@@ -65,11 +73,17 @@ def _insistent_interrupt() -> Iterator[None]:
         reminders[-1].start()
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGINT, handle)
+    def unheard(lost: sys.UnraisableHookArgs) -> None:
+        if not issubclass(lost.exc_type, KeyboardInterrupt):
+            report(lost)
+
+    before, report = signal.signal(signal.SIGINT, handle), sys.unraisablehook
+    sys.unraisablehook = unheard
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+        sys.unraisablehook = report
         for reminder in reminders:
             reminder.cancel()
 
@@ -122,7 +136,7 @@ def _list(layer: Layer, options: argparse.Namespace) -> None:
 
 
 def _seeds(options: argparse.Namespace) -> tuple[int, ...]:
-    require_whole("--seeds", options.seeds, 1)
+    require_whole("--seeds", options.seeds, 1, 10**6)
     return tuple(range(options.seeds))
 
 

@@ -6,9 +6,11 @@ and renamed when whole: a folder of that name is complete by construction. Nothi
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
+import os
 import platform
 import shutil
 import subprocess
@@ -51,7 +53,12 @@ class Store:
 
     def has(self, spec: Any, seed: int) -> bool:
         """Whether a record stands there (whole by construction; damage shows when it is read)."""
-        return (self.folder(spec, seed) / MANIFEST).is_file()
+        try:
+            return (self.folder(spec, seed) / MANIFEST).is_file()
+        except OSError as error:
+            raise UserError(
+                f"records folder {self.root} cannot be read ({error.strerror}): choose another with --runs DIR"
+            ) from None
 
     def require_writable(self) -> None:
         """Raises `UserError` with one line if records cannot be written here."""
@@ -70,7 +77,7 @@ class Store:
         for name, table in tables.items():
             check(table, name)
         final = self.folder(spec, seed)
-        partial = final.with_name(f"{final.name}.partial-{uuid.uuid4().hex[:8]}")
+        partial = final.with_name(f"{final.name}.partial-{_process(os.getpid())}-{uuid.uuid4().hex[:8]}")
         try:
             partial.mkdir(parents=True)
             entries = {name: _write_table(partial / f"{name}.npz", table) for name, table in tables.items()}
@@ -107,14 +114,15 @@ class Store:
         return read_tables(self.folder(spec, seed), self.manifest(spec, seed))
 
     def leftovers(self, spec: Any, seed: int) -> list[Path]:
-        """Half-written folders of a run that never finished."""
+        """Half-written folders of a run that never finished; not those that a living process of this machine is writing."""
         folder = self.folder(spec, seed)
-        return sorted(folder.parent.glob(f"{folder.name}.partial-*"))
+        return [found for found in sorted(folder.parent.glob(f"{folder.name}.partial-*")) if not _is_being_written(found)]
 
     def set_aside(self, path: Path) -> Path:
         """Renames a damaged or half-written folder so that it is kept and not read again; returns its new path."""
         kept = path.with_name(f"{path.name.split('.')[0]}.damaged-{uuid.uuid4().hex[:8]}")
-        path.rename(kept)
+        with contextlib.suppress(FileNotFoundError):  # another run on this folder was quicker
+            path.rename(kept)
         return kept
 
     def collect(self, specs: tuple[Any, ...], seeds: tuple[int, ...], table: str) -> pd.DataFrame:
@@ -135,12 +143,32 @@ class Store:
         return pd.concat(parts, ignore_index=True)
 
 
+def _process(pid: int) -> str:
+    """A process of this machine, as part of a file name."""
+    return f"{hashlib.sha256(platform.node().encode()).hexdigest()[:8]}-{pid}"
+
+
+def _is_being_written(partial: Path) -> bool:
+    """Whether the process that made a partial folder lives; of other machines nothing is known, so theirs are left alone."""
+    machine, _, rest = partial.name.partition(".partial-")[2].partition("-")
+    pid = rest.partition("-")[0]
+    if not pid.isdigit():
+        return False
+    if machine != _process(0).partition("-")[0]:
+        return True
+    try:
+        os.kill(int(pid), 0)
+    except (OSError, OverflowError):
+        return False
+    return True
+
+
 def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest in a record's folder; raises `DamagedRecord` if it cannot be read, `UserError` if its schema is another."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         schema, _ = manifest["schema"], (manifest["spec_id"], manifest["seed"], manifest["spec"], manifest["tables"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DamagedRecord(f"record {folder}: its manifest is damaged ({type(error).__name__})") from None
     if schema != SCHEMA:
         raise UserError(f"record {folder} has schema {schema}, this version reads {SCHEMA}: use the version that wrote it")
@@ -150,6 +178,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 def read_tables(folder: Path, manifest: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
     """Table name → table of a record; raises `DamagedRecord` on any difference from what the manifest says."""
     try:
+        if not manifest["tables"]:
+            raise ValueError("its manifest names no table")
         return {name: _read_table(folder / f"{name}.npz", entry) for name, entry in manifest["tables"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DamagedRecord(f"record {folder}: {error}") from None
@@ -178,6 +208,8 @@ def _read_table(path: Path, entry: Mapping[str, Any]) -> pd.DataFrame:
     if _digest(path) != entry["sha256"]:
         raise ValueError(f"table {path.name} is not what was written (checksum)")
     with np.load(path, allow_pickle=False) as arrays:
+        if set(arrays.files) != set(entry["columns"]) or {len(arrays[name]) for name in arrays.files} - {entry["rows"]}:
+            raise ValueError(f"table {path.name} has other columns or rows than its manifest says")
         return pd.DataFrame({name: arrays[name] for name in entry["columns"]})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import concurrent.futures.process
 import multiprocessing
 import os
 import signal
@@ -83,6 +84,10 @@ def _execute_all(layer: Layer, store: Store, units: list[Unit], jobs: int) -> It
         try:
             for future in concurrent.futures.as_completed(futures):
                 yield futures[future], future.result()
+        except concurrent.futures.process.BrokenProcessPool:
+            raise UserError(
+                "a worker process was killed (out of memory?): use fewer --jobs; the same command continues"
+            ) from None
         except BaseException:
             executor.shutdown(wait=False, cancel_futures=True)
             for process in multiprocessing.active_children():

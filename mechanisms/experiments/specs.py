@@ -11,14 +11,13 @@ import functools
 import hashlib
 import inspect
 import json
-import math
 import types
 import typing
 from collections.abc import Hashable, Mapping
 from typing import Any, TypeVar, cast
 
 from mechanisms import torch_rules as torch_rules  # its rule is a choice of `rule` too
-from mechanisms.validation import InvalidValue, UserError, require
+from mechanisms.validation import InvalidValue, UserError, is_finite, require
 
 Spec = TypeVar("Spec")
 TYPE_KEY = "type"
@@ -94,8 +93,7 @@ def cast_to(annotation: Any, value: Any, field: str) -> Any:
         require(whole and not isinstance(value, bool), field, value, "a whole number")
         return int(value)
     elif annotation is float:
-        number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        require(number, field, value, "a finite number")
+        require(not isinstance(value, bool) and is_finite(value), field, value, "a finite number")
         return float(value)
     elif annotation is str:
         if isinstance(value, dict):  # the command line reads a text that is JSON as its value
@@ -199,10 +197,20 @@ def override(spec: Spec, path: str, value: Any) -> Spec:
             raise InvalidValue(f"unknown field {path!r}: {head} has no fields of its own")
         value = override(current, rest, value)
     elif is_choice(hints[head]):
-        value = value if isinstance(value, hints[head]) else make_choice(hints[head], str(value), path)
+        value = (
+            value
+            if isinstance(value, hints[head])
+            else _replaced(current, make_choice(hints[head], str(value), path), hints[head])
+        )
     elif not dataclasses.is_dataclass(value):
         value = cast_to(hints[head], value, path)
     return cast(Spec, dataclasses.replace(cast(Any, spec), **{head: value}))
+
+
+def _replaced(current: Any, chosen: Any, abstract: type) -> Any:
+    """The new choice with what all choices of its kind share (a regularizer's strength and coupling) kept from the old one."""
+    shared = dataclasses.fields(abstract) if dataclasses.is_dataclass(abstract) else ()
+    return dataclasses.replace(chosen, **{field.name: getattr(current, field.name) for field in shared})
 
 
 def parse_value(text: str) -> Any:
@@ -215,7 +223,7 @@ def parse_value(text: str) -> Any:
     """
     try:
         return json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         parts = _split_at_commas(text)
         return [parse_value(part) for part in parts if part] if len(parts) > 1 else text
 

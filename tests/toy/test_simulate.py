@@ -1,10 +1,12 @@
 """The simulation around the engines: grids, records, averages, activity, memory."""
 
+import json
 import tracemalloc
 
 import numpy as np
 import pytest
 
+from mechanisms.experiments.command_line import main
 from mechanisms.experiments.tables import check
 from toy.experiments import selective
 from toy.gradients import Dead, Selective, Visited
@@ -92,3 +94,29 @@ def test_decay_covers_rules_couplings_and_strengths():
 def test_private_helpers_are_no_experiments():
     assert hasattr(selective, "_rare_feature")
     assert "_rare_feature" not in LAYER.names()
+
+
+def test_a_choice_as_an_axis_keeps_the_fields_of_its_cells(simulate):
+    """The axis over rules may stand before or behind the axis over one of their fields."""
+    rules, memory = Axis("rule", ("adam", "amsgrad")), Axis("rule.beta2", (0.9, 0.999))
+    common = {"gradient": Selective(p=0.05), "steps": 400, "records": 1, "features": 2}
+    for axes in ((rules, memory), (memory, rules)):
+        table = simulate(ToySpec(**common, axes=axes))
+        for name in ("adam", "amsgrad"):
+            for beta2 in (0.9, 0.999):
+                cell = table[(table["spec.rule"] == name) & (table["spec.rule.beta2"] == beta2)]
+                alone = simulate(ToySpec(**common).with_field("rule", name).with_field("rule.beta2", beta2))
+                np.testing.assert_array_equal(cell["scale"], alone["scale"])
+
+
+def test_a_short_window_averages_one_step(simulate):
+    table = simulate(ToySpec(gradient=Selective(), steps=100, records=1, average_last=1e-6, features=2))
+    np.testing.assert_allclose(table["product_mean"], table["product"])
+
+
+def test_divergence_is_said_and_not_called_alive(tmp_path, capsys):
+    arguments = ["run", "decay", "rule=sgd", "regularizer.coupling=coupled", "regularizer.strength=1e300", "learning_rate=1e10"]
+    assert main(LAYER, [*arguments, "steps=1000", "--seeds", "1", "--runs", str(tmp_path), "--json"]) == 0
+    printed = capsys.readouterr()
+    assert "diverged" in printed.err
+    assert json.loads(printed.out)[0]["sparsity"] is None

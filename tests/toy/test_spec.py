@@ -2,6 +2,7 @@
 
 import pytest
 
+from mechanisms.regularizers import L1, L2
 from mechanisms.validation import InvalidValue
 from toy.gradients import Dead
 from toy.spec import Axis, ToySpec
@@ -33,11 +34,23 @@ def test_replacing_a_choice_drops_axes_it_lacks():
         (Axis("regularizer.strength", (1e-3, float("nan"))), "finite"),
         (Axis("regularizer.coupling", ("coupled", "loose")), "decoupled"),
         (Axis("gradient.p", (0.1,)), "sigma"),
+        (Axis("learning_rate", (1e-3, 1e-3)), "each value once"),
+        (Axis("gradient.initial_steps", (5, 8.5, 20)), "whole number"),
     ],
 )
 def test_wrong_axes_are_refused_by_name(axis, named):
     with pytest.raises(InvalidValue, match=named):
         ToySpec(axes=(axis,))
+
+
+def test_a_field_that_one_of_the_choices_lacks_is_no_axis():
+    with pytest.raises(InvalidValue, match="beta2"):
+        ToySpec(axes=(Axis("rule", ("sgd", "adam")), Axis("rule.beta2", (0.9, 0.99))))
+
+
+def test_another_regularizer_keeps_strength_and_coupling():
+    spec = ToySpec(regularizer=L2(strength=0.5, coupling="independent"))
+    assert spec.with_field("regularizer", "l1").regularizer == L1(strength=0.5, coupling="independent")
 
 
 @pytest.mark.parametrize(

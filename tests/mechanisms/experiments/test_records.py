@@ -84,6 +84,16 @@ def damaged(folder, how):
         target.write_text("[1, 2]")
 
 
+@pytest.mark.parametrize("edit", [{"tables": {}}, {"rows": 1}, {"columns": {}}, {"columns": {"step": {}}}])
+def test_a_manifest_that_says_too_little_is_damage(store, edit):
+    folder = store.save(SPEC, 0, {"features": table()}, {})
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (manifest if "tables" in edit else manifest["tables"]["features"]).update(edit)
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(DamagedRecord, match="seed_0"):
+        store.load(SPEC, 0)
+
+
 @pytest.mark.parametrize(
     "how", ["missing table", "cut table", "flipped table", "missing manifest", "cut manifest", "list as manifest"]
 )

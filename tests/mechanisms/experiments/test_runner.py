@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from mechanisms.experiments.records import Store
+from mechanisms.experiments.records import Store, _process
 from mechanisms.experiments.runner import run_all
 from mechanisms.validation import InvalidValue, UserError
 
@@ -35,12 +35,23 @@ def test_a_damaged_record_is_named_kept_and_made_again(tiny_layer, tmp_path, cap
 
 def test_a_half_written_record_is_kept_aside(tiny_layer, tmp_path, capsys):
     store, specs = Store(tmp_path, "tiny"), tiny_layer.specs("one")
-    partial = store.folder(specs[0], 0).with_name("seed_0.partial-12345678")
+    partial = store.folder(specs[0], 0).with_name(f"seed_0.partial-{_process(999_999_999)}-12345678")
     partial.mkdir(parents=True)
     run_all(tiny_layer, store, specs, range(1))
     assert "half-written" in capsys.readouterr().err
     assert not partial.exists()
     assert store.has(specs[0], 0)
+
+
+def test_what_a_living_process_is_writing_is_left_alone(tiny_layer, tmp_path):
+    store, specs = Store(tmp_path, "tiny"), tiny_layer.specs("one")
+    folder = store.folder(specs[0], 0)
+    mine, foreign = (folder.with_name(f"seed_0.partial-{owner}-1") for owner in (_process(os.getpid()), "0badcafe-1"))
+    for partial in (mine, foreign):
+        partial.mkdir(parents=True)
+    run_all(tiny_layer, store, specs, range(1))
+    assert mine.exists()
+    assert foreign.exists()
 
 
 def test_jobs_must_be_positive(tiny_layer, tmp_path):

@@ -35,7 +35,7 @@ specs = st.builds(
     regularizer=st.one_of(*(st.builds(c, strength=strengths, coupling=st.sampled_from(COUPLINGS)) for c in (L1, L2))),
     steps=st.integers(1, 10**9),
     schedule=st.builds(WarmUp, fraction=st.floats(0, 0.9), after=st.just(Stepwise())),
-    axes=st.lists(strengths, min_size=1, max_size=4).map(lambda v: (Axis("regularizer.strength", tuple(v)),)),
+    axes=st.lists(strengths, min_size=1, max_size=4, unique=True).map(lambda v: (Axis("regularizer.strength", tuple(v)),)),
 )
 
 
@@ -96,12 +96,14 @@ def test_override_sets_nested_fields_and_choices():
         ("rule", "adamw", "adabelief, adadelta"),
         ("rule.momentum", 0.9, "beta1"),
         ("steps", 2.5, "whole number"),
-        ("steps", 0, ">= 1"),
+        ("steps", 0, "from 1"),
         ("steps.x", 1, "no fields"),
         ("learning_rate", "fast", "finite number"),
         ("learning_rate", float("nan"), "finite number"),
         ("regularizer.coupling", "both", "coupled, decoupled, independent"),
         ("rule", 3, "one of"),
+        ("learning_rate", 10**400, "finite number"),
+        ("steps", 10**30, "whole number"),
     ],
 )
 def test_wrong_overrides_name_what_is_valid(path, value, named):
