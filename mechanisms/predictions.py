@@ -225,6 +225,15 @@ def visits_per_memory(p: Array, *, batch_size: Array, beta2: Array) -> Array:
     return (1 - (1 - np.asarray(p, dtype=float)) ** batch_size) / (1 - np.asarray(beta2, dtype=float))
 
 
+def critical_selectivity(*, batch_size: Array, beta2: Array) -> Array:
+    """The p below which a feature is visited less than once per memory, 1 − β2^(1/B), about (1 − β2)/B.
+
+    Around it a rare feature falls to about half its closed form; in simulation that edge moves with exponents of 0.75 in 1 − β2
+    and −0.84 in B rather than 1 and −1 (hypothesis P6), so that this is an order of magnitude.
+    """
+    return 1 - np.asarray(beta2, dtype=float) ** (1 / np.asarray(batch_size, dtype=float))
+
+
 def dead_time(start: float, *, learning_rate: float, strength: float, beta2: float, past: float = 0.0) -> float:
     """About how many steps coupled Adam takes from `start` to zero once a feature is silent; up to 3 times as many are found.
 

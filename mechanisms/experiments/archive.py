@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -31,7 +32,12 @@ class Need:
     @property
     def command(self) -> str:
         """The command that makes the records."""
-        return " ".join(["python -m", self.layer, "run", self.experiment, *self.overrides, "--seeds", str(self.seeds)])
+        return shlex.join(["python", *self.words])
+
+    @property
+    def words(self) -> list[str]:
+        """The words of the command, behind the interpreter."""
+        return ["-m", self.layer, "run", self.experiment, *self.overrides, "--seeds", str(self.seeds)]
 
 
 class MissingRecords(UserError):
@@ -50,8 +56,7 @@ def folders(need: Need, runs: Path) -> list[Path]:
 
 def make(need: Need, runs: Path, jobs: int) -> None:
     """Makes the missing records of a need by its command; its progress goes to standard error."""
-    words = need.command.split()[1:]
-    done = subprocess.run([sys.executable, *words, "--jobs", str(jobs), "--runs", str(runs)], stdout=subprocess.DEVNULL)
+    done = subprocess.run([sys.executable, *need.words, "--jobs", str(jobs), "--runs", str(runs)], stdout=subprocess.DEVNULL)
     if done.returncode:
         raise UserError(f"{need.command} ended with status {done.returncode}")
 

@@ -112,6 +112,27 @@ def test_the_verb_makes_toy_records_and_judges_them(tmp_path, capsys):
     assert heads["P9c"]["records"] == ["python -m toy run balance --seeds 1"]
 
 
+def test_the_exponent_of_a_rule_of_ones_own(tmp_path, capsys):
+    """RAdam normalizes like Adam: 1 under coupled decay. A short run, two targets more than the fit needs."""
+    arguments = [
+        "exponent",
+        "rule=torch:torch.optim.RAdam(betas=[0.9,0.99])",
+        "learning_rate=1e-3",
+        "regularizer.coupling=coupled",
+    ]
+    short = [
+        "regularizer.strength=1e-3",
+        "steps=12000",
+        "features=8",
+        "gradient.noise=1.0",
+        "gradient.target=0.3,0.6,0.9,1.2,1.5",
+    ]
+    assert main([*arguments, *short, "--seeds", "1", "--runs", str(tmp_path), "--jobs", "1", "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["rule"], row["coupling"]) == ("torch", "coupled")
+    assert row["exponent"] == pytest.approx(1.0, abs=0.1)
+
+
 def test_missing_full_scale_records_are_undecided_with_the_command(tmp_path, capsys):
     assert main(["verdict", "H4", "--runs", str(tmp_path)]) == 0
     printed = capsys.readouterr().out

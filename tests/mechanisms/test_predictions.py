@@ -6,6 +6,7 @@ import pytest
 from mechanisms.dynamics import init, step
 from mechanisms.predictions import (
     critical_activity,
+    critical_selectivity,
     crossing_activity,
     decay_budget,
     decay_rate,
@@ -124,6 +125,12 @@ def test_stability_bound_is_that_of_the_linear_iteration(beta1):
     for x, stable in ((0.99 * stability_bound(beta1), True), (1.01 * stability_bound(beta1), False)):
         matrix = np.array([[1 - x * (1 - beta1), -x * beta1], [1 - beta1, beta1]])
         assert (np.abs(np.linalg.eigvals(matrix)).max() < 1) == stable
+
+
+def test_critical_selectivity_is_one_visit_per_memory():
+    p = critical_selectivity(batch_size=np.array([5, 80]), beta2=0.97)
+    np.testing.assert_allclose(visits_per_memory(p, batch_size=np.array([5, 80]), beta2=0.97), 1.0)
+    np.testing.assert_allclose(p, 0.03 / np.array([5, 80]), rtol=0.02)
 
 
 def test_visits_per_memory_counts_batches_with_an_active_exemplar():
