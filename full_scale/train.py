@@ -32,7 +32,7 @@ def run(spec: TrainSpec, seed: int) -> tuple[Tables, dict[str, Any]]:
     """The tables `features` and `curve` of one training, and what the manifest should say about it.
 
     While it runs, torch has one thread (so that the result does not depend on how many runs share the machine: use more
-    processes, not more threads) and flushes denormal numbers (dying filters are full of them; they slow a CPU down threefold).
+    processes, not more threads) and flushes denormal numbers (dying filters are full of them; they slow a CPU down).
     Both settings of the process are restored after. No global random generator is seeded or drawn from.
 
     Raises:

@@ -1,7 +1,7 @@
 """The compiled engine: the law's own element-wise functions, compiled by numba into one loop over settings or features.
 
-`build` returns a function with the signature of `toy.interpreted.build`'s, a few hundred times faster. Everything that enters an
-element's arithmetic has the working dtype, because a single float64 number would promote float32 code.
+`build` returns a function with the signature of `toy.interpreted.build`'s, many times faster (`benchmarks/toy_speed.py`).
+Everything that enters an element's arithmetic has the working dtype, because a single float64 number would promote float32 code.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def _keep(rows, i, values):
 
 
 FAST_SINGLE = frozenset({"arcp", "ninf", "contract"})
-"""For float32 alone: division by a refined reciprocal estimate and fused multiply-add, a few units in the last place."""
+"""For float32 alone: division by a refined reciprocal estimate and fused multiply-add; not rounded bit for bit as NumPy does."""
 
 
 @functools.cache

@@ -42,7 +42,7 @@ def choose_engine() -> Engine:
     try:
         from toy import compiled
     except ImportError as error:
-        print(f"toy: the compiled engine is not available ({error}); NumPy is used, a hundred times slower", file=sys.stderr)
+        print(f"toy: the compiled engine is not available ({error}); NumPy is used, many times slower", file=sys.stderr)
         return INTERPRETED
     return Engine("compiled", compiled.build, compiled.fill_visits)
 

@@ -11,6 +11,7 @@ from mechanisms.experiments.streams import stream
 from mechanisms.predictions import (
     decay_rate,
     fluctuation_floor,
+    mean_field_decay_time,
     selective_equilibrium,
     visits_per_memory,
 )
@@ -86,3 +87,19 @@ def test_floors(simulate, estimate):
         )  # fmt: skip
         predicted = float(fluctuation_floor(rule, regularizer, learning_rate=rate, sigma=sigma)) ** 2
         assert_close(simulate(spec)["product_rms"] ** 2, predicted, estimate, f"setting {number}: {spec}")
+
+
+def test_decay_times(simulate):
+    """Coupled Adam with memory, far above its floor: the mean of 64 scalars passes a tenth of the start when the formula says."""
+    for number, random in enumerate(drawn("decay times")):
+        beta2, strength = float(random.choice([0.9, 0.99])), log_uniform(random, 1e-5, 1e-3)
+        sigma = strength * log_uniform(random, 0.05, 3.0)
+        law = {"learning_rate": 1e-3, "strength": strength, "sigma": sigma}
+        predicted = mean_field_decay_time(1.0, 0.1, **law, beta1=0.9, beta2=beta2)
+        spec = ToySpec(
+            gradient=LowGradient(sigma=sigma, initial_steps=0), rule=Adam(beta2=beta2), regularizer=L2(strength=strength),
+            steps=2 * predicted, features=64, records=2 * predicted,
+        )  # fmt: skip
+        mean = simulate(spec).groupby("step")["scale"].mean()
+        found = int(mean.index[mean < 0.1][0])
+        assert found == pytest.approx(predicted, rel=BIAS), f"draw {DRAW}, setting {number}: {spec}"

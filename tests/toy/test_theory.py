@@ -99,6 +99,14 @@ class TestSelectiveFeature:
             assert visits_per_memory(p, batch_size=batch_size, beta2=0.999) >= 20
             assert_predicted(values, equilibrium_scale(1e-4, p=p, curvature=1e-2), estimate, bias=0.03)
 
+    @pytest.mark.parametrize("batch_size", [20, 160])
+    def test_very_rare_features_are_nearly_gone(self, batch_size, simulate):
+        """p = 1e-4, 2 and 16 visits per memory: 0.010 to the two digits that the theory states."""
+        found = equilibria(
+            simulate, Selective(batch_size=batch_size), L2(strength=1e-4), Adam(), 1e-3, (1e-4,), steps=20_000, average_last=0.25
+        )
+        assert found[1e-4].mean() == pytest.approx(equilibrium_scale(1e-4, p=1e-4, curvature=1e-2), abs=0.005)
+
     def test_short_memory_falls_below_the_closed_form(self, simulate):
         """P5: at p = 1e-3, B = 20 the closed form is 0.091; visits per memory 20, 2 and 0.2."""
         closed = equilibrium_scale(1e-4, p=1e-3, curvature=1e-2)
