@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from mechanisms.experiments.layers import Layer
+from pathlib import Path
 
+from full_scale.data.location import DATA_VARIABLE, DOWNLOAD_VARIABLE
+from mechanisms.experiments.layers import Layer, Setting
+
+DATA = Setting("--data", DATA_VARIABLE, "folder of the data sets (data)", "DIR")
+DOWNLOAD = Setting("--download", DOWNLOAD_VARIABLE, "fetch missing data sets from their official addresses")
+DEVICE = Setting("--device", "IMPLICIT_SPARSITY_DEVICE", "torch device to train on (cpu)", "NAME")
+CHECKPOINT = Setting(
+    "--checkpoint-every", "IMPLICIT_SPARSITY_CHECKPOINT_SECONDS", "seconds between checkpoints of a training (30)", "SECONDS"
+)
 LAYER = Layer(
     name="full_scale",
     experiments="full_scale.experiments",
     run="full_scale.train:run",
     summarize="full_scale.summary:summarize",
+    settings=(DATA, DOWNLOAD, DEVICE, CHECKPOINT),
+    resumable=True,
+    reference=Path(__file__).parent / "reference",
 )

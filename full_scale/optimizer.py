@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from full_scale.parameters import ParameterGroups
-from mechanisms.dynamics import init
+from mechanisms.dynamics import DynamicsState, init
 from mechanisms.dynamics import step as dynamics_step
 from mechanisms.regularizers import L2, AbstractRegularizer
 from mechanisms.update_rules import (
@@ -73,6 +73,14 @@ class AbstractOptimizer(abc.ABC):
     def zero_grad(self) -> None:
         """Forgets the gradients."""
 
+    @abc.abstractmethod
+    def state_dict(self) -> dict[str, Any]:
+        """All that the next steps depend on besides the parameters, as tensors and plain values."""
+
+    @abc.abstractmethod
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on from what `state_dict` gave."""
+
 
 def make_optimizer(
     groups: ParameterGroups, rule: AbstractUpdateRule, regularizer: AbstractRegularizer, learning_rate: float
@@ -121,6 +129,14 @@ class TorchOptimizer(AbstractOptimizer):
     def zero_grad(self) -> None:
         """See `AbstractOptimizer`."""
         self.inner.zero_grad(set_to_none=True)
+
+    def state_dict(self) -> dict[str, Any]:
+        """See `AbstractOptimizer`."""
+        return self.inner.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See `AbstractOptimizer`."""
+        self.inner.load_state_dict(state)
 
 
 def _weight_decay(native: Native, regularizer: AbstractRegularizer, learning_rate: float) -> float | None:
@@ -172,3 +188,12 @@ class LawOptimizer(AbstractOptimizer):
         """See `AbstractOptimizer`."""
         for parameter, _, _ in self._parts:
             parameter.grad = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """See `AbstractOptimizer`."""
+        return {"states": [(state.step, list(state.filters)) for _, _, state in self._parts]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See `AbstractOptimizer`."""
+        kept = [DynamicsState(number, tuple(filters)) for number, filters in state["states"]]
+        self._parts = [(p, r, own) for (p, r, _), own in zip(self._parts, kept, strict=True)]

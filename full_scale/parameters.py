@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+NORMALIZATIONS = (_BatchNorm, nn.GroupNorm, nn.LayerNorm)
 SELECTIONS: dict[str, Callable[[nn.Module], bool]] = {
     "all": lambda owner: True,
-    "no_norm": lambda owner: not isinstance(owner, _BatchNorm),
-    "norm": lambda owner: isinstance(owner, _BatchNorm),
-    "conv": lambda owner: isinstance(owner, nn.Conv2d),
+    "no_norm": lambda owner: not isinstance(owner, NORMALIZATIONS),
+    "norm": lambda owner: isinstance(owner, NORMALIZATIONS),
+    "conv": lambda owner: isinstance(owner, nn.Conv2d | nn.ConvTranspose2d),
 }
 """Choice of `TrainSpec.decayed` → whether the parameters of a module are decayed."""
 

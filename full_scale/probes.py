@@ -1,4 +1,4 @@
-"""What is measured on a network: the forces on its BatchNorm scales, and what its features do on a set of images."""
+"""What is measured on a network: the forces on its scales, and what its features do on a set of images."""
 
 from __future__ import annotations
 
@@ -13,22 +13,26 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from full_scale.data.base import AbstractExamples
 from full_scale.models.base import BuiltNetwork, FeatureLayer
 from full_scale.parameters import ParameterGroups
-from mechanisms.dynamics import Step, init
+from mechanisms.dynamics import DynamicsState, Step, init
 from mechanisms.dynamics import step as dynamics_step
 from mechanisms.regularizers import AbstractRegularizer
 from mechanisms.selectivity import activity, selectivity
 from mechanisms.update_rules import AbstractUpdateRule
 
 FORCES = ("loss_force", "reg_force", "denominator")
-IMAGES_AT_ONCE = 512
+IMAGES_AT_ONCE = 500
+OTHER_THRESHOLDS = {"selectivity_1e-2": 1e-2, "selectivity_1e-1": 1e-1}
+"""Column → the share of a feature's own maximum below which an image counts as not using it."""
 
 
 class ForceProbe:
-    """The forces on all BatchNorm scales and shifts, by a shadow of the rule's state beside the optimizer's own.
+    """The forces on all scales and shifts of normalizations, by a shadow of the rule's state beside the optimizer's own.
 
-    Call `observe` after backward and before the optimizer's step: the same w and g then go through `mechanisms.dynamics`.
+    Call `observe` after backward and before the optimizer's step: the same w and g then go through `mechanisms.dynamics`, on
+    NumPy for a network on the CPU (quicker at twenty operations on a few hundred numbers), on the network's device elsewhere.
     """
 
     def __init__(
@@ -39,68 +43,104 @@ class ForceProbe:
         regularizer: AbstractRegularizer,
         learning_rate: float,
     ) -> None:
-        norms = [layer.norm for layer in network.layers]
+        self._layers = network.layers
+        norms = [layer.norm for layer in network.layers if layer.norm is not None]
         self._parameters = [norm.weight for norm in norms] + [norm.bias for norm in norms]
-        self._scales = sum(norm.num_features for norm in norms)
         decayed = {id(parameter) for parameter in groups.decayed.values()} & {id(p) for p in self._parameters}
         if decayed and len(decayed) < len(self._parameters):
-            raise ValueError("the BatchNorm parameters must be all decayed or all free")
+            raise ValueError("the parameters of normalizations must be all decayed or all free")
         self._law: dict[str, Any] = {
             "rule": rule,
             "regularizer": regularizer if decayed else dataclasses.replace(regularizer, strength=0.0),
         }
         self._learning_rate = learning_rate
-        self._state = init(_flat(self._parameters), **self._law)
+        self.state: DynamicsState = init(_flat(self._parameters), **self._law)
+        """The shadow's state: one flat vector a slot, scales in layer order, then shifts."""
         self.last: Step | None = None
-        """The last update of scales and shifts, one flat vector: scales in layer order, then shifts."""
+        """The last update of scales and shifts, in the same order; None before the first one and right after a resumption."""
 
     def observe(self, schedule_scale: float) -> None:
         """Follows the update that the optimizer is about to make."""
         w, g = _flat(self._parameters), _flat([p.grad for p in self._parameters])
-        self.last = dynamics_step(
-            w, g, self._state, learning_rate=self._learning_rate, schedule_scale=schedule_scale, **self._law
-        )
-        self._state = self.last.state
+        self.last = dynamics_step(w, g, self.state, learning_rate=self._learning_rate, schedule_scale=schedule_scale, **self._law)
+        self.state = self.last.state
 
     def forces(self) -> dict[str, np.ndarray]:
-        """Name → value of the last step for each scale, in layer order; NaN before the first step."""
-        if self.last is None:
-            return {name: np.full(self._scales, np.nan, np.float32) for name in FORCES}
-        return {name: getattr(self.last, name)[: self._scales] for name in FORCES}
+        """Name → value of the last step for each feature, in layer order; NaN before the first step and without a scale."""
+        return {name: self._of_features(None if self.last is None else getattr(self.last, name)) for name in FORCES}
+
+    def _of_features(self, flat: Any) -> np.ndarray:
+        parts, start = [], 0
+        values = None if flat is None else _numpy(flat)
+        for layer in self._layers:
+            if layer.norm is None or values is None:
+                parts.append(np.full(layer.features, np.nan, np.float32))
+            else:
+                parts.append(values[start : start + layer.features])
+                start += layer.features
+        return np.concatenate(parts)
+
+
+def _numpy(values: Any) -> np.ndarray:
+    return np.asarray(values.numpy(force=True) if isinstance(values, Tensor) else values)
 
 
 @torch.no_grad()
-def _flat(parts: list[Any]) -> np.ndarray:
-    """One NumPy vector, because NumPy is quicker than torch at twenty operations on a few hundred numbers."""
-    return np.asarray(torch.cat(parts).numpy(force=True))
+def _flat(parts: list[Any]) -> Any:
+    """One vector of many parameters; a NumPy array where they are on the CPU."""
+    if not parts:
+        return np.zeros(0, np.float32)
+    vector = torch.cat(parts)
+    return vector.numpy(force=True) if vector.device.type == "cpu" else vector
 
 
 @dataclass(frozen=True)
 class Observation:
-    """What a network did on N images in evaluation mode: class scores (N, classes), and one `peaks` a feature layer.
+    """What a network did on N images in evaluation mode: class scores (N, classes), and for each feature layer two tensors.
 
-    A peak is the largest |activation| over the positions of one image; each tensor has shape (N, features).
+    A peak is the largest |activation| over the positions of one image, shape (N, features); `zeros` is the share of activations
+    that are exactly 0 over images and positions, shape (features,).
     """
 
     scores: Tensor
+    labels: Tensor
     peaks: tuple[Tensor, ...]
+    zeros: tuple[Tensor, ...]
 
 
 @torch.no_grad()
-def observe(network: BuiltNetwork, images: Tensor) -> Observation:
-    """The network on the images, in evaluation mode; its mode is restored."""
-    recorded: list[list[Tensor]] = [[] for _ in network.layers]
+def observe(network: BuiltNetwork, examples: AbstractExamples) -> Observation:
+    """The network on the examples, in evaluation mode and float32; its mode is restored."""
+    recorded: list[list[tuple[Tensor, Tensor, int]]] = [[] for _ in network.layers]
+    scores, labels = [], []
     with ExitStack() as stack:
         stack.enter_context(_evaluating(network.module))
-        for layer, peaks in zip(network.layers, recorded, strict=True):
-            stack.enter_context(layer.activation.register_forward_hook(_recorder(peaks)))
-        scores = [network.module(chunk) for chunk in torch.split(images, IMAGES_AT_ONCE)]
-    return Observation(torch.cat(scores), tuple(map(torch.cat, recorded)))
+        for layer, parts in zip(network.layers, recorded, strict=True):
+            stack.enter_context(layer.activation.register_forward_hook(_recorder(parts)))
+        for images, these in examples.batches(in_order(len(examples))):
+            scores.append(network.module(images))
+            labels.append(these)
+    peaks = tuple(torch.cat([peak for peak, _, _ in parts]) for parts in recorded)
+    zeros = tuple(
+        1 - torch.stack([used for _, used, _ in parts]).sum(dim=0) / sum(places for _, _, places in parts) for parts in recorded
+    )
+    return Observation(torch.cat(scores), torch.cat(labels), peaks, zeros)
 
 
-def _recorder(peaks: list[Tensor]) -> Any:
+def in_order(count: int) -> Iterator[np.ndarray]:
+    """The numbers from 0 to `count` - 1 in pieces that fit into memory."""
+    for start in range(0, count, IMAGES_AT_ONCE):
+        yield np.arange(start, min(start + IMAGES_AT_ONCE, count))
+
+
+def _recorder(parts: list[tuple[Tensor, Tensor, int]]) -> Any:
+    """Keeps of each output (N, features, …): its peaks, how many activations of a feature are not 0, and out of how many."""
+
     def record(module: nn.Module, inputs: Any, output: Tensor) -> None:
-        peaks.append(output.abs().amax(dim=(2, 3)))
+        positions = tuple(range(2, output.dim()))
+        peaks = output.abs().amax(dim=positions) if positions else output.abs()
+        used = torch.count_nonzero(output, dim=(0, *positions))
+        parts.append((peaks, used, output.numel() // output.shape[1]))
 
     return record
 
@@ -115,33 +155,41 @@ def _evaluating(module: nn.Module) -> Iterator[None]:
         module.train(was_training)
 
 
-def measure_features(network: BuiltNetwork, images: Tensor) -> pd.DataFrame:
-    """One row a feature: its parameters, and its activations on these images (the whole training set, as a rule)."""
-    return feature_table(network, observe(network, images))
+def measure_features(network: BuiltNetwork, examples: AbstractExamples, batch_size: int) -> pd.DataFrame:
+    """One row a feature: its parameters, and its activations on these examples (the whole training set, as a rule)."""
+    return feature_table(network, observe(network, examples), batch_size)
 
 
-def feature_table(network: BuiltNetwork, observation: Observation) -> pd.DataFrame:
+def feature_table(network: BuiltNetwork, observation: Observation, batch_size: int) -> pd.DataFrame:
     """One row a feature, in layer order, with the columns of the `features` table but step and forces."""
     parts = [
-        pd.DataFrame({"layer": layer.name, "feature": np.arange(layer.norm.num_features)} | _columns(layer, peaks))
-        for layer, peaks in zip(network.layers, observation.peaks, strict=True)
+        pd.DataFrame({"layer": layer.name, "feature": np.arange(layer.features)} | _columns(layer, peaks, zeros, batch_size))
+        for layer, peaks, zeros in zip(network.layers, observation.peaks, observation.zeros, strict=True)
     ]
     return pd.concat(parts, ignore_index=True)
 
 
 @torch.no_grad()
-def _columns(layer: FeatureLayer, peaks: Tensor) -> dict[str, np.ndarray]:
-    scale, outgoing = layer.norm.weight.detach(), _outgoing(layer)
+def _columns(layer: FeatureLayer, peaks: Tensor, zeros: Tensor, batch_size: int) -> dict[str, np.ndarray]:
+    missing = torch.full_like(peaks[0], torch.nan)
+    scale, shift = (missing, missing) if layer.norm is None else (layer.norm.weight.detach(), layer.norm.bias.detach())
+    incoming, weights = layer.incoming().norm(dim=1), layer.outgoing()
+    outgoing = missing if weights is None else weights.norm(dim=1)
+    size = min(batch_size, len(peaks))
+    batches = torch.stack([batch.amax(dim=0) for batch in torch.split(peaks, size) if len(batch) == size])
     columns = {
         "scale": scale,
-        "shift": layer.norm.bias.detach(),
-        "incoming": layer.conv.weight.flatten(1).norm(dim=1),
+        "shift": shift,
+        "incoming": incoming,
         "outgoing": outgoing,
         "product": scale if layer.following is None else scale * outgoing,
         "max_activation": peaks.amax(dim=0),
         "mean_activation": peaks.mean(dim=0),
         "activity": activity(peaks),
+        "batch_activity": activity(batches),
+        "zero_share": zeros,
         "selectivity": selectivity(peaks),
+        **{name: selectivity(peaks, threshold) for name, threshold in OTHER_THRESHOLDS.items()},
     }
     return {name: column.numpy(force=True) for name, column in columns.items()}
 
@@ -149,26 +197,18 @@ def _columns(layer: FeatureLayer, peaks: Tensor) -> dict[str, np.ndarray]:
 @contextmanager
 @torch.no_grad()
 def without_features(network: BuiltNetwork, removed: pd.Series) -> Iterator[None]:
-    """Within it, the marked rows of `feature_table` have BatchNorm scale and shift 0, so that they put out act(0) = 0."""
-    norms = [layer.norm for layer in network.layers]
-    kept = [(norm.weight.clone(), norm.bias.clone()) for norm in norms]
-    marks = torch.split(torch.from_numpy(removed.to_numpy(dtype=bool, copy=True)), [norm.num_features for norm in norms])
+    """Within it, the marked rows of `feature_table` have scale and shift 0, so that they put out act(0) = 0.
+
+    Where a layer has no normalization, what makes the feature is 0 instead.
+    """
+    marks = torch.split(torch.from_numpy(removed.to_numpy(dtype=bool, copy=True)), [layer.features for layer in network.layers])
+    kept = []
     try:
-        for norm, mark in zip(norms, marks, strict=True):
-            norm.weight[mark] = 0
-            norm.bias[mark] = 0
+        for layer, mark in zip(network.layers, marks, strict=True):
+            for parameter in (layer.norm or layer.conv).parameters(recurse=False):
+                kept.append((parameter, parameter.clone()))
+                parameter[mark.to(parameter.device)] = 0
         yield
     finally:
-        for norm, (weight, bias) in zip(norms, kept, strict=True):
-            norm.weight.copy_(weight)
-            norm.bias.copy_(bias)
-
-
-def _outgoing(layer: FeatureLayer) -> Tensor:
-    """L2 norm of what reads each channel; a linear reader of a flattened map has one block of inputs a channel."""
-    channels = layer.norm.num_features
-    if layer.following is None:
-        return torch.full_like(layer.norm.weight, torch.nan)
-    weight = layer.following.weight
-    norms: Tensor = torch.linalg.vector_norm(weight.reshape(weight.shape[0], channels, -1), dim=(0, 2))
-    return norms
+        for parameter, before in kept:
+            parameter.copy_(before)

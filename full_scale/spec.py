@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from full_scale.augmentation import AbstractAugmentation, NoAugmentation
 from full_scale.data.base import AbstractDataset
 from full_scale.data.digits import Digits
 from full_scale.models.base import AbstractNetwork
@@ -13,18 +14,26 @@ from full_scale.models.basic_net import BasicNet
 from mechanisms.regularizers import AbstractRegularizer
 from mechanisms.schedules import AbstractSchedule, Stepwise
 from mechanisms.update_rules import AbstractUpdateRule
-from mechanisms.validation import require_above, require_choice, require_whole
+from mechanisms.validation import LARGEST_COUNT, require, require_above, require_choice, require_whole
 
 DECAYED = ("all", "no_norm", "norm", "conv")
+PRECISIONS = ("float32", "bfloat16")
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSpec:
     """One training: data, network, rule, regularizer and the loop around them.
 
-    `decayed` names the parameters that the regularizer acts on: `all`; `no_norm`, all but BatchNorm scales and shifts; `norm`,
-    only those; `conv`, only convolution weights. `measurements` evenly spaced moments are recorded (every step, if the run has
-    fewer), the last at the end of the run, and the initial network besides. An epoch drops its last, incomplete batch.
+    `decayed` names the parameters that the regularizer acts on: `all`; `no_norm`, all but the scales and shifts of
+    normalizations; `norm`, only those; `conv`, only convolution weights. An epoch drops its last, incomplete batch.
+    `measurements` evenly spaced moments are recorded on the whole training set, the last at the end of the run, and the initial
+    network besides; `probes` moments on the first `probe_images` training images (0: none). Where there are fewer steps than
+    moments, every step is one.
+
+    `precision` is that of convolutions and matrix products under autocast; parameters, moments and normalizations stay float32,
+    and measuring is always float32. `norm_shards` equal parts of each batch get BatchNorm statistics of their own; the running
+    ones are those of the first part. That is what data-parallel training without synchronized statistics does, and it changes
+    sparsity; 1 is the ordinary network, on however many devices.
     """
 
     data: AbstractDataset = field(default_factory=Digits)
@@ -34,20 +43,39 @@ class TrainSpec:
     decayed: str = "all"
     learning_rate: float
     schedule: AbstractSchedule = field(default_factory=Stepwise)
+    augmentation: AbstractAugmentation = field(default_factory=NoAugmentation)
+    precision: str = "float32"
     batch_size: int = 40
+    norm_shards: int = 1
     steps: int = 1200
     measurements: int = 12
+    probes: int = 0
+    probe_images: int = 1000
 
     def __post_init__(self) -> None:
         require_choice("decayed", self.decayed, DECAYED)
+        require_choice("precision", self.precision, PRECISIONS)
         require_above("learning_rate", self.learning_rate, 0)
-        require_whole("batch_size", self.batch_size, 2, self.data.train_size)
+        require_whole("batch_size", self.batch_size, 2, self.data.train_size or LARGEST_COUNT)
+        require_whole("norm_shards", self.norm_shards, 1)
+        shards = [n for n in range(1, self.batch_size // 2 + 1) if self.batch_size % n == 0]
+        require(self.norm_shards in shards, "norm_shards", self.norm_shards, f"a divisor of the batch, one of {shards}")
         require_whole("steps", self.steps, 1)
         require_whole("measurements", self.measurements, 1)
+        require_whole("probes", self.probes, 0)
+        require_whole("probe_images", self.probe_images, 1)
         self.network.require_fits(self.data.shape)
 
     def measured_steps(self) -> tuple[int, ...]:
-        """The numbers of updates done at each measurement, from 0 to `steps`."""
-        measurements = min(self.measurements, self.steps)
-        moments = np.arange(measurements + 1) * self.steps / measurements
-        return tuple(moments.round().astype(int).tolist())
+        """The numbers of updates done at each measurement on the whole training set, from 0 to `steps`."""
+        return (0, *_evenly(self.measurements, self.steps))
+
+    def probed_steps(self) -> tuple[int, ...]:
+        """The numbers of updates done at each measurement on `probe_images` images, from 0 to `steps`; empty without any."""
+        return (0, *_evenly(self.probes, self.steps)) if self.probes else ()
+
+
+def _evenly(moments: int, steps: int) -> tuple[int, ...]:
+    moments = min(moments, steps)
+    numbers = np.arange(1, moments + 1) * steps / moments
+    return tuple(numbers.round().astype(int).tolist())

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,104 +15,140 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from full_scale.data.base import Data, Examples
-from full_scale.models.base import BuiltNetwork
+from full_scale.checkpoints import Checkpoints, pack, unpack
 from full_scale.optimizer import make_optimizer
+from full_scale.parallel import Workers, forward_in_shards
 from full_scale.parameters import group_parameters
-from full_scale.probes import ForceProbe, feature_table, observe, without_features
+from full_scale.probes import ForceProbe, Observation, feature_table, observe, without_features
+from full_scale.process import chosen_device, computing, describe, memory_named
 from full_scale.spec import TrainSpec
+from mechanisms.dynamics import DynamicsState
+from mechanisms.experiments.specs import spec_id
 from mechanisms.experiments.streams import stream
 from mechanisms.sparsity import inactive
 from mechanisms.validation import UserError
 
-THREADS = 1
+STEPS_PER_CHECK_OF_LOSS = {"cpu": 1}
+"""Asking a GPU for a number makes it wait, so there the loss is looked at less often."""
 Tables = dict[str, pd.DataFrame]
 
 
-def run(spec: TrainSpec, seed: int) -> tuple[Tables, dict[str, Any]]:
-    """The tables `features` and `curve` of one training, and what the manifest should say about it.
+def run(spec: TrainSpec, seed: int, checkpoints: Path | None = None) -> tuple[Tables, dict[str, Any]]:
+    """The tables of one training (`features`, `curve`, and `probes` where asked for), and what its manifest should say.
 
-    While it runs, torch has one thread (so that the result does not depend on how many runs share the machine: use more
-    processes, not more threads) and flushes denormal numbers (dying filters are full of them; they slow a CPU down).
-    Both settings of the process are restored after. No global random generator is seeded or drawn from.
+    With a folder for `checkpoints`, a run that was cut off goes on from the last one and ends with the same bits. Settings of the
+    process are restored after (see `full_scale.process`). No global random generator is seeded or drawn from.
 
     Raises:
-        UserError: the training loss is no longer a finite number.
+        UserError: the loss is no longer a finite number, or the training does not fit into memory.
     """
-    with _process_settings():
-        return _Training(spec, seed).run()
+    width = f" (now {spec.network.width:g})" if hasattr(spec.network, "width") else ""
+    with computing(), memory_named(f"use a batch_size below {spec.batch_size} or a smaller network.width{width}"):
+        return Training(spec, seed, checkpoints).run()
 
 
-@contextmanager
-def _process_settings() -> Iterator[None]:
-    threads, flushing = torch.get_num_threads(), _flushes_denormals()
-    torch.set_num_threads(THREADS)
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_flush_denormal(flushing)
-        torch.set_num_threads(threads)
-
-
-def _flushes_denormals() -> bool:
-    """Whether this thread turns denormal results into 0; torch has no getter for it."""
-    smallest_normal = torch.tensor([torch.finfo(torch.float32).tiny])
-    return not bool((smallest_normal * 0.5).item())
-
-
-def index_batches(generator: np.random.Generator, examples: int, batch_size: int) -> Iterator[np.ndarray]:
-    """Endless batches of example numbers: each epoch a fresh permutation, its last incomplete batch dropped."""
+def index_batches(generator: np.random.Generator, examples: int, batch_size: int, skip: int = 0) -> Iterator[np.ndarray]:
+    """Endless batches of example numbers but the first `skip`: each epoch a permutation without its last, incomplete batch."""
     while True:
         order = generator.permutation(examples)
         for start in range(0, examples - batch_size + 1, batch_size):
-            yield order[start : start + batch_size]
+            if skip:
+                skip -= 1
+            else:
+                yield order[start : start + batch_size]
 
 
-class _Training:
+class Training:
     """One training under way."""
 
-    def __init__(self, spec: TrainSpec, seed: int) -> None:
-        self.spec, self.data = spec, spec.data.load()
+    def __init__(self, spec: TrainSpec, seed: int, checkpoints: Path | None = None) -> None:
+        self.spec, self.seed, self.device = spec, seed, chosen_device()
+        self.workers = Workers(spec.norm_shards, self.device)
+        data = spec.data.load()
+        self.train, self.test = data.train.to(self.device), data.test.to(self.device)
+        self.probed = self.train.take(np.arange(min(spec.probe_images, len(self.train)))) if spec.probes else None
         self.network = spec.network.build(spec.data.shape, spec.data.classes, seed)
+        self.network.module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.groups = group_parameters(self.network.module, spec.decayed)
         law = (self.groups, spec.rule, spec.regularizer, spec.learning_rate)
         self.optimizer, self.probe = make_optimizer(*law), ForceProbe(self.network, *law)
-        self.batches = index_batches(stream(seed, "data_order"), spec.data.train_size, spec.batch_size)
-        self.features: list[pd.DataFrame] = []
-        self.curve: list[dict[str, float]] = []
+        self.module = self.workers.wrap(self.network.module)
+        self.checkpoints = Checkpoints(checkpoints, {"spec_id": spec_id(spec), "seed": seed, "device": self.device.type})
+        self.done, self.resumptions = 0, 0
+        self.tables: dict[str, list[pd.DataFrame]] = {"features": [], "curve": [], "probes": []}
+        self.seconds = {"cpu_seconds": 0.0, "measuring_cpu_seconds": 0.0, "probing_cpu_seconds": 0.0}
 
     def run(self) -> tuple[Tables, dict[str, Any]]:
-        """Trains from the first step to the last."""
-        started, scales = time.process_time(), self.spec.schedule.scale(np.arange(self.spec.steps), self.spec.steps)
-        measured = set(self.spec.measured_steps())
-        self._measure(0, math.nan)
-        for number, scale in enumerate(scales.tolist(), start=1):
-            self._update(number, scale)
-            if number in measured:
-                self._measure(number, self.spec.learning_rate * scale)
-        tables = {"features": pd.concat(self.features, ignore_index=True), "curve": pd.DataFrame(self.curve)}
-        return tables, self._extra(time.process_time() - started)
+        """Trains from the first step, or from the last checkpoint, to the last step."""
+        started = time.process_time()
+        scales = self.spec.schedule.scale(np.arange(self.spec.steps), self.spec.steps).tolist()
+        kept = self.checkpoints.load(self.device)
+        if kept is None:
+            self._measure_if_due(math.nan)
+        else:
+            self._restore(kept)
+        for images, labels in self._batches():
+            self._update(images, labels, scales[self.done])
+            self.done += 1
+            self._measure_if_due(self.spec.learning_rate * scales[self.done - 1])
+            if self.done == self.spec.steps:
+                break
+            self.checkpoints.offer(self._state)
+        self.seconds["cpu_seconds"] += time.process_time() - started
+        return {name: pd.concat(parts, ignore_index=True) for name, parts in self.tables.items() if parts}, self._extra()
 
-    def _update(self, number: int, scale: float) -> None:
-        rows = torch.from_numpy(next(self.batches))
-        loss = cross_entropy(self.network.module(self.data.train.images[rows]), self.data.train.labels[rows])
-        self._require_finite(loss.item(), number)
+    def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """This process's part of every batch that is still to come, augmented."""
+        first, augmentation = self.done, self.spec.augmentation
+        order = index_batches(stream(self.seed, "data_order"), len(self.train), self.spec.batch_size, skip=first)
+        rows = (self.workers.part(batch) for batch in order)
+        for number, (images, labels) in enumerate(self.train.batches(rows, self._crop_stream(first)), start=first):
+            draws = augmentation.draw(stream(self.seed, f"augmentation {number}"), self.spec.batch_size)
+            if draws is not None:
+                images = augmentation.apply(images, torch.from_numpy(self.workers.part(draws)).to(self.device))
+            yield images.contiguous(memory_format=torch.channels_last), labels
+
+    def _crop_stream(self, first: int) -> Callable[[int], np.random.Generator]:
+        return lambda number: stream(self.seed, f"crop {first + number} {self.workers.rank}")
+
+    def _update(self, images: Tensor, labels: Tensor, scale: float) -> None:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.spec.precision == "bfloat16"):
+            loss = cross_entropy(forward_in_shards(self.module, images, self.workers.shards_here), labels)
+        if (self.done + 1) % STEPS_PER_CHECK_OF_LOSS.get(self.device.type, 100) == 0:
+            self._require_finite(self.workers.mean(loss.detach().clone()).item(), self.done + 1)
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self.probe.observe(scale)
         self.optimizer.step(scale)
 
-    def _measure(self, number: int, learning_rate: float) -> None:
-        observation = observe(self.network, self.data.train.images)
-        features = feature_table(self.network, observation).assign(**self.probe.forces())
-        features.insert(0, "step", number)
-        self.features.append(features)
-        errors = _errors(self.network, self.data, observation.scores)
-        with without_features(self.network, inactive(features)):
-            errors["zeroed_test_error"] = _error(observe(self.network, self.data.test.images).scores, self.data.test)
-        self._require_finite(errors["train_loss"], number)
-        self.curve.append({"step": number, "learning_rate": learning_rate, **errors})
+    def _measure_if_due(self, learning_rate: float) -> None:
+        if self.done in self.spec.measured_steps():
+            with self._timed("measuring_cpu_seconds"):
+                self._measure(learning_rate)
+        if self.probed is not None and self.done in self.spec.probed_steps():
+            with self._timed("probing_cpu_seconds"):
+                self.workers.align(self.network.module)
+                self.tables["probes"].append(self._features(observe(self.network, self.probed)))
+
+    def _measure(self, learning_rate: float) -> None:
+        self.workers.align(self.network.module)
+        trained = observe(self.network, self.train)
+        features = self._features(trained)
+        self.tables["features"].append(features)
+        errors = {"train_loss": _loss(trained), "train_error": _error(trained), "test_error": self._test_error()}
+        silent = inactive(features)
+        with without_features(self.network, silent):
+            errors["zeroed_test_error"] = self._test_error() if silent.any() else errors["test_error"]
+        self._require_finite(errors["train_loss"], self.done)
+        self.tables["curve"].append(pd.DataFrame([{"step": self.done, "learning_rate": learning_rate, **errors}]))
+
+    def _features(self, observation: Observation) -> pd.DataFrame:
+        features = feature_table(self.network, observation, self.spec.batch_size).assign(**self.probe.forces())
+        features.insert(0, "step", self.done)
+        return features
+
+    def _test_error(self) -> float:
+        return _error(observe(self.network, self.test))
 
     def _require_finite(self, loss: float, number: int) -> None:
         if not math.isfinite(loss):
@@ -120,31 +157,52 @@ class _Training:
                 f" use a learning_rate below {self.spec.learning_rate:g}"
             )
 
-    def _extra(self, seconds: float) -> dict[str, Any]:
-        parameters = list(self.network.module.parameters())
+    @contextmanager
+    def _timed(self, name: str) -> Iterator[None]:
+        started = time.process_time()
+        yield
+        self.seconds[name] += time.process_time() - started
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "done": self.done,
+            "module": self.network.module.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "probe": (self.probe.state.step, [torch.as_tensor(values) for values in self.probe.state.filters]),
+            "tables": {name: [pack(part) for part in parts] for name, parts in self.tables.items()},
+            "seconds": self.seconds,
+            "resumptions": self.resumptions,
+        }
+
+    def _restore(self, kept: dict[str, Any]) -> None:
+        self.done, self.seconds, self.resumptions = kept["done"], kept["seconds"], kept["resumptions"] + 1
+        self.network.module.load_state_dict(kept["module"])
+        self.optimizer.load_state_dict(kept["optimizer"])
+        steps, filters = kept["probe"]
+        numpy = self.device.type == "cpu"
+        self.probe.state = DynamicsState(steps, tuple(values.numpy() if numpy else values for values in filters))
+        self.tables = {name: [unpack(part) for part in parts] for name, parts in kept["tables"].items()}
+
+    def _extra(self) -> dict[str, Any]:
         decayed, free = list(self.groups.decayed), list(self.groups.free)
         if not self.spec.regularizer.strength:
             decayed, free = [], [*decayed, *free]
         return {
-            "device": str(parameters[0].device),
-            "dtype": str(parameters[0].dtype).removeprefix("torch."),
-            "denormals_flushed": _flushes_denormals(),
-            "torch_threads": torch.get_num_threads(),
+            **describe(next(self.network.module.parameters())),
+            "processes": self.workers.count,
+            "batch_size_a_process": self.spec.batch_size // self.workers.count,
+            "statistics_synchronized": self.workers.synchronized,
             "decayed_parameters": decayed,
             "free_parameters": free,
             "effective_steps": self.spec.schedule.effective_steps(self.spec.steps),
-            "cpu_seconds": round(seconds, 3),
+            "resumptions": self.resumptions,
+            **{name: round(value, 3) for name, value in self.seconds.items()},
         }
 
 
-def _errors(network: BuiltNetwork, data: Data, train_scores: Tensor) -> dict[str, float]:
-    test_scores = observe(network, data.test.images).scores
-    return {
-        "train_loss": cross_entropy(train_scores, data.train.labels).item(),
-        "train_error": _error(train_scores, data.train),
-        "test_error": _error(test_scores, data.test),
-    }
+def _loss(observation: Observation) -> float:
+    return cross_entropy(observation.scores, observation.labels).item()
 
 
-def _error(scores: Tensor, examples: Examples) -> float:
-    return 1 - (scores.argmax(dim=1) == examples.labels).double().mean().item()
+def _error(observation: Observation) -> float:
+    return 1 - (observation.scores.argmax(dim=1) == observation.labels).double().mean().item()

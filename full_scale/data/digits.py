@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from full_scale.data.base import AbstractDataset, Data, Examples
+import numpy as np
+
+from full_scale.data.arrays import Stored, prepared
+from full_scale.data.base import AbstractDataset, Data
 from mechanisms.experiments.streams import stream
 from mechanisms.validation import require_at_least, require_between
 
@@ -34,21 +37,17 @@ class Digits(AbstractDataset):
 
     def load(self) -> Data:
         """Both parts, normalized by the mean and the standard deviation of the training pixels."""
-        import numpy as np
-        import torch
         from sklearn.datasets import load_digits
 
         pixels, labels = load_digits(return_X_y=True)
         order = stream(0, "digits_split").permutation(len(labels))
-        images, labels = pixels[order].reshape(-1, *self.shape), labels[order].astype(np.int64)
-        training = images[: self.train_size]
-        images = (images - training.mean()) / training.std()
-        images = (images + self.pixel_noise * stream(0, "digits_pixel_noise").standard_normal(images.shape)).astype(np.float32)
-        random = stream(0, "digits_label_noise")
-        wrong = (random.random(len(labels)) < self.label_noise) & (np.arange(len(labels)) < self.train_size)
-        labels = np.where(wrong, random.integers(0, self.classes, len(labels)), labels)
-
-        def part(rows: slice) -> Examples:
-            return Examples(torch.from_numpy(images[rows].copy()), torch.from_numpy(labels[rows].copy()))
-
-        return Data(train=part(slice(None, self.train_size)), test=part(slice(self.train_size, None)))
+        images, labels = pixels[order].reshape(-1, 8, 8, 1), labels[order].astype(np.int64)
+        train, test = slice(None, self.train_size), slice(self.train_size, None)
+        return prepared(
+            Stored(images[train], labels[train]),
+            Stored(images[test], labels[test]),
+            name=self.name,
+            classes=self.classes,
+            label_noise=self.label_noise,
+            pixel_noise=self.pixel_noise,
+        )

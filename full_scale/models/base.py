@@ -1,6 +1,6 @@
 """What every network provides: a torch module and the list of its feature layers.
 
-To add a network: one file in this folder with one final class. Import torch inside `build` only.
+To add a network: one file in this folder with one final class, its torch modules in `parts/`. Import torch inside functions only.
 """
 
 from __future__ import annotations
@@ -9,23 +9,57 @@ import abc
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from mechanisms.validation import require
+
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
+
+Shape = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
 class FeatureLayer:
-    """One layer of features: convolution → BatchNorm → activation, and who reads it.
+    """One layer of features: convolution (or linear map) → normalization → activation, and who reads it.
 
-    `following` is the one module whose `weight` reads the features, input channels on its second axis (for a linear module that
-    reads a flattened map: channel by channel); None where there is no such single module.
+    `norm` has one scale (`weight`) and one shift (`bias`) a feature; None where the layer is not normalized. `activation` is the
+    module whose output, (N, features, H, W) or (N, features), is the feature: the nonlinearity, or the normalization itself
+    where a residual sum or a concatenation comes next. `following` is the one module whose weight reads the features, through
+    pools, dropout and flattening (channel by channel); None where several or none do, or only as a part of its inputs.
     """
 
     name: str
-    conv: nn.Conv2d
-    norm: nn.BatchNorm2d
+    conv: nn.Conv2d | nn.ConvTranspose2d | nn.Linear
+    norm: nn.BatchNorm1d | nn.BatchNorm2d | nn.GroupNorm | None
     activation: nn.Module
-    following: nn.Conv2d | nn.Linear | None
+    following: nn.Conv2d | nn.ConvTranspose2d | nn.Linear | None
+
+    @property
+    def features(self) -> int:
+        """How many features the layer has."""
+        return int(getattr(self.conv, "out_features", None) or self.conv.out_channels)  # type: ignore[arg-type]
+
+    def incoming(self) -> Tensor:
+        """The weights that make each feature, shape (features, weights of each)."""
+        return self._rows(self.conv, second_axis=_is_transposed(self.conv))
+
+    def outgoing(self) -> Tensor | None:
+        """The weights that read each feature, shape (features, weights of each); None without `following`."""
+        reader = self.following
+        return None if reader is None else self._rows(reader, second_axis=not _is_transposed(reader))
+
+    def _rows(self, part: nn.Conv2d | nn.ConvTranspose2d | nn.Linear, second_axis: bool) -> Tensor:
+        """The weight of a module, one row a feature, whose number is on its first or (group by group) on its second axis."""
+        weight, groups = part.weight, getattr(part, "groups", 1)
+        if second_axis:
+            weight = weight.reshape(groups, weight.shape[0] // groups, self.features // groups, -1).transpose(1, 2)
+        return weight.reshape(self.features, -1)
+
+
+def _is_transposed(part: nn.Module) -> bool:
+    """Whether the inputs are on the first axis of the weight."""
+    from torch import nn
+
+    return isinstance(part, nn.ConvTranspose2d)
 
 
 @dataclass(frozen=True)
@@ -43,9 +77,40 @@ class AbstractNetwork(abc.ABC):
     name: ClassVar[str]
 
     @abc.abstractmethod
-    def require_fits(self, shape: tuple[int, int, int]) -> None:
+    def require_fits(self, shape: Shape) -> None:
         """Raises `InvalidValue` if images of this shape (channels, height, width) cannot pass the network."""
 
     @abc.abstractmethod
-    def build(self, shape: tuple[int, int, int], classes: int, seed: int) -> BuiltNetwork:
+    def build(self, shape: Shape, classes: int, seed: int) -> BuiltNetwork:
         """The network with the initial weights of a seed (stream "init"); no global generator is touched."""
+
+
+@dataclass(frozen=True)
+class AbstractArchitecture(AbstractNetwork):
+    """A network of this package: its modules, and how their weights are drawn."""
+
+    @property
+    @abc.abstractmethod
+    def initialization(self) -> str:
+        """How weights start, one of `INITIALIZATIONS`; normalizations start from scale 1 and shift 0."""
+
+    @abc.abstractmethod
+    def architecture(self, shape: Shape, classes: int) -> nn.Module:
+        """The modules, images → class scores, with weights of no meaning."""
+
+    def build(self, shape: Shape, classes: int, seed: int) -> BuiltNetwork:
+        """See `AbstractNetwork`."""
+        from full_scale.models.discovery import feature_layers
+        from full_scale.models.parts.initialization import initialized
+
+        self.require_fits(shape)
+        module = initialized(lambda: self.architecture(shape, classes), self.initialization, seed)
+        return BuiltNetwork(module, feature_layers(module))
+
+
+def require_side(shape: Shape, least: int, field: str, value: object) -> None:
+    """Raises `InvalidValue`, naming a field of the network, if images of this shape are less than `least` pixels high or wide."""
+    valid = (
+        f"images of at least {least} × {least} pixels, these have {shape[1]} × {shape[2]}, or a network that shrinks them less"
+    )
+    require(min(shape[1:]) >= least, field, value, valid)

@@ -45,13 +45,13 @@ class MissingRecords(UserError):
 
 
 def folders(need: Need, runs: Path) -> list[Path]:
-    """The folder of every record of a need, there or not."""
-    command = [sys.executable, "-m", need.layer, "show", need.experiment, *need.overrides, "--json", "--runs", str(runs)]
+    """The folder of every record of a need, there or not; a committed reference record stands in for a missing one."""
+    words = ["show", need.experiment, *need.overrides, "--seeds", str(need.seeds), "--json", "--runs", str(runs)]
+    command = [sys.executable, "-m", need.layer, *words]
     shown = subprocess.run(command, capture_output=True, text=True)
     if shown.returncode:
         raise UserError(shown.stderr.strip().rpartition("\n")[2])
-    ids = [row["spec_id"] for row in json.loads(shown.stdout)]
-    return [runs / need.layer / spec_id / f"seed_{seed}" for spec_id in ids for seed in range(need.seeds)]
+    return [Path(folder) for row in json.loads(shown.stdout) for folder in row["folders"]]
 
 
 def make(need: Need, runs: Path, jobs: int) -> None:
@@ -70,6 +70,7 @@ def load(need: Need, runs: Path, *, jobs: int, run_missing: bool) -> pd.DataFram
         if not run_missing:
             raise MissingRecords(need.command)
         make(need, runs, jobs)
+        found = folders(need, runs)
     return pd.concat([_read(folder, need.table) for folder in found], ignore_index=True)
 
 

@@ -8,6 +8,7 @@ import contextlib
 import inspect
 import io
 import json
+import os
 import signal
 import sys
 import threading
@@ -113,6 +114,9 @@ def build_parser(layer: Layer) -> OneLineParser:
         add_json_argument(one)
         if verb == "run":
             one.add_argument("--jobs", type=int, default=1, help="processes on this machine (%(default)s)")
+            for setting in layer.settings:
+                how: Any = {"metavar": setting.metavar} if setting.metavar else {"action": "store_const", "const": "1"}
+                one.add_argument(setting.option, dest=setting.variable, help=setting.help, **how)
     return parser
 
 
@@ -141,7 +145,7 @@ def _seeds(options: argparse.Namespace) -> tuple[int, ...]:
 
 
 def _show(layer: Layer, options: argparse.Namespace) -> None:
-    specs, store = layer.specs(options.experiment, options.overrides), Store(options.runs, layer.name)
+    specs, store = layer.specs(options.experiment, options.overrides), Store(options.runs, layer.name, layer.reference)
     flat = [flatten(spec) for spec in specs]
     shared = {k: v for k, v in flat[0].items() if all(f.get(k) == v for f in flat)} if len(flat) > 1 else {}
     if not options.json:
@@ -153,7 +157,8 @@ def _show(layer: Layer, options: argparse.Namespace) -> None:
     for spec, fields in zip(specs, flat, strict=True):
         done = sum(store.has(spec, seed) for seed in _seeds(options))
         own = {k: _text(v) for k, v in fields.items() if options.json or k not in shared}
-        rows.append({"spec_id": spec_id(spec), "records": f"{done}/{options.seeds}", **own})
+        where: dict[str, Any] = {"folders": [str(store.find(spec, seed)) for seed in _seeds(options)]} if options.json else {}
+        rows.append({"spec_id": spec_id(spec), "records": f"{done}/{options.seeds}", **where, **own})
     print_rows(rows, options.json)
 
 
@@ -164,7 +169,10 @@ def _text(value: Any) -> str:
 def _run(layer: Layer, options: argparse.Namespace) -> None:
     from mechanisms.experiments.runner import run_all
 
-    specs, seeds, store = layer.specs(options.experiment, options.overrides), _seeds(options), Store(options.runs, layer.name)
+    specs, seeds = layer.specs(options.experiment, options.overrides), _seeds(options)
+    store = Store(options.runs, layer.name)
+    given = {setting.variable: getattr(options, setting.variable) for setting in layer.settings}
+    os.environ.update({variable: value for variable, value in given.items() if value is not None})
     run_all(layer, store, specs, seeds, options.jobs)
     print_table(resolve(layer.summarize)(store, specs, seeds), options.json)
 

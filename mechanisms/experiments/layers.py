@@ -7,21 +7,45 @@ import inspect
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from mechanisms.experiments.specs import field_types, override, parse_override, spec_id
-from mechanisms.validation import InvalidValue, UserError
+from mechanisms.validation import InvalidValue, UserError, require_choice
+
+PRESETS = ("demo", "short", "paper")
+"""Sizes of an experiment that has a parameter `preset`: minutes on two cores, hours on them, the papers' own size."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A command-line option that says where and how to compute, not what: no part of a spec.
+
+    It travels as an environment variable, so that worker processes see it too; an option without `metavar` is a switch ("1").
+    """
+
+    option: str
+    variable: str
+    help: str
+    metavar: str | None = None
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer; the texts are "MODULE" or "MODULE:FUNCTION" and are imported when they are needed, not before."""
+    """One layer; the texts are "MODULE" or "MODULE:FUNCTION" and are imported when they are needed, not before.
+
+    A `resumable` layer's `run` takes a third argument: a folder for checkpoints. `reference` holds committed records, which stand
+    in for those that were not made here.
+    """
 
     name: str
     experiments: str
     run: str
     summarize: str
+    settings: tuple[Setting, ...] = ()
+    resumable: bool = False
+    reference: Path | None = None
 
     def names(self) -> dict[str, Callable[[], tuple[Any, ...]]]:
         """Name → function of every experiment: the public functions of the experiments module, or of a package's modules."""
@@ -33,13 +57,22 @@ class Layer:
         return dict(sorted(found.items()))
 
     def specs(self, experiment: str, overrides: list[str] | tuple[str, ...] = ()) -> tuple[Any, ...]:
-        """The distinct specs of an experiment with overrides ("field=value") applied to each, in the order given."""
+        """The distinct specs of an experiment with overrides ("field=value") applied to each, in the order given.
+
+        Where the experiment has a parameter `preset`, "preset=NAME" is its value and no field.
+        """
         found = self.names()
         if experiment not in found:
             raise InvalidValue(f"unknown experiment {experiment!r}: {self.name} has " + ", ".join(found))
-        specs = found[experiment]()
-        for field, value in map(parse_override, overrides):
-            specs = tuple(_with(spec, field, value) for spec in specs)
+        fields = [parse_override(text) for text in overrides]
+        takes_preset = "preset" in inspect.signature(found[experiment]).parameters
+        given = {field: value for field, value in fields if takes_preset and field == "preset"}
+        for value in given.values():
+            require_choice("preset", value, PRESETS)
+        specs = found[experiment](**given)
+        for field, value in fields:
+            if field not in given:
+                specs = tuple(_with(spec, field, value) for spec in specs)
         return tuple({spec_id(spec): spec for spec in specs}.values())
 
 

@@ -42,14 +42,27 @@ class DamagedRecord(UserError):
 
 @dataclass(frozen=True)
 class Store:
-    """The records of one layer under a folder."""
+    """The records of one layer under a folder; those under `reference` are read where it has none of its own."""
 
     root: Path
     layer: str
+    reference: Path | None = None
 
     def folder(self, spec: Any, seed: int) -> Path:
         """Where the record of a spec and seed stands, or would stand."""
         return self.root / self.layer / spec_id(spec) / f"seed_{seed}"
+
+    def find(self, spec: Any, seed: int) -> Path:
+        """Where the record is read from: its own folder, or that of the reference where only this has it."""
+        if self.reference is None or self.has(spec, seed):
+            return self.folder(spec, seed)
+        standing = self.reference / spec_id(spec) / f"seed_{seed}"
+        return standing if (standing / MANIFEST).is_file() else self.folder(spec, seed)
+
+    def checkpoints(self, spec: Any, seed: int) -> Path:
+        """The folder in which an unfinished run keeps what it needs to go on; it is not a record."""
+        folder = self.folder(spec, seed)
+        return folder.with_name(f"{folder.name}.checkpoint")
 
     def has(self, spec: Any, seed: int) -> bool:
         """Whether a record stands there (whole by construction; damage shows when it is read)."""
@@ -103,7 +116,7 @@ class Store:
 
     def manifest(self, spec: Any, seed: int) -> dict[str, Any]:
         """The manifest of a record; raises `DamagedRecord` if it is unreadable or of other settings."""
-        folder = self.folder(spec, seed)
+        folder = self.find(spec, seed)
         manifest = read_manifest(folder)
         if (manifest["spec_id"], manifest["seed"], manifest["spec"]) != (spec_id(spec), seed, to_json(spec)):
             raise DamagedRecord(f"record {folder}: its manifest is of other settings")
@@ -111,7 +124,7 @@ class Store:
 
     def load(self, spec: Any, seed: int) -> dict[str, pd.DataFrame]:
         """Table name → table of a record; raises `DamagedRecord` on any difference from what was written."""
-        return read_tables(self.folder(spec, seed), self.manifest(spec, seed))
+        return read_tables(self.find(spec, seed), self.manifest(spec, seed))
 
     def leftovers(self, spec: Any, seed: int) -> list[Path]:
         """Half-written folders of a run that never finished; not those that a living process of this machine is writing."""
@@ -136,7 +149,7 @@ class Store:
         for spec in specs:
             fields = {SPEC_PREFIX + k: v for k, v in flatten(spec).items() if not isinstance(v, tuple)}
             for seed in seeds:
-                if not self.has(spec, seed):
+                if not (self.find(spec, seed) / MANIFEST).is_file():
                     raise UserError(f"no record of {spec_id(spec)} with seed {seed} under {self.root}")
                 part = self.load(spec, seed)[table]
                 parts.append(part.assign(**{k: v for k, v in fields.items() if k not in part.columns}, seed=seed))

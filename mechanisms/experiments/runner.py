@@ -6,6 +6,7 @@ import concurrent.futures
 import concurrent.futures.process
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -98,12 +99,15 @@ def _execute_all(layer: Layer, store: Store, units: list[Unit], jobs: int) -> It
 def execute(layer: Layer, store: Store, unit: Unit) -> float:
     """Runs one unit and saves its record; returns the wall seconds."""
     started = time.perf_counter()
+    checkpoints = (store.checkpoints(unit.spec, unit.seed),) if layer.resumable else ()
     try:
-        tables, extra = resolve(layer.run)(unit.spec, unit.seed)
+        tables, extra = resolve(layer.run)(unit.spec, unit.seed, *checkpoints)
     except MemoryError:
         raise UserError(f"{layer.name} {unit} does not fit into memory: use fewer settings, features or records") from None
     seconds = time.perf_counter() - started
     store.save(unit.spec, unit.seed, tables, {"seconds": round(seconds, 3), **extra})
+    for folder in checkpoints:
+        shutil.rmtree(folder, ignore_errors=True)
     return seconds
 
 

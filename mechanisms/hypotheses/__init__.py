@@ -12,6 +12,12 @@ from mechanisms.judgement import Hypothesis
 
 
 def all_hypotheses() -> dict[str, Hypothesis]:
-    """Name → hypothesis, in the order of the modules and of their entries."""
+    """Name → hypothesis, by letter and number."""
     modules = [importlib.import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__)]
-    return {hypothesis.name: hypothesis for module in modules for hypothesis in getattr(module, "HYPOTHESES", ())}
+    found = [hypothesis for module in modules for hypothesis in getattr(module, "HYPOTHESES", ())]
+    return {hypothesis.name: hypothesis for hypothesis in sorted(found, key=_place)}
+
+
+def _place(hypothesis: Hypothesis) -> tuple[str, int, str]:
+    number = "".join(letter for letter in hypothesis.name[1:] if letter.isdigit())
+    return hypothesis.name[0], int(number), hypothesis.name

@@ -1,42 +1,23 @@
-"""H1 …: the papers' claims about networks, on small CNNs and real digits (`full_scale` experiments `digits…`).
+"""H1 to H7, H10, H13 to H16: the papers' claims about networks, judged at the size of a preset of the `full_scale` experiments.
 
-A verdict here is one about an 8 × 8 data set and a network of width 1/4; the same entries read records of any size.
+A verdict at the preset `demo` is about an 8 × 8 data set and a network of width 1/4; the same entries judge larger presets.
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 
 from mechanisms.experiments.archive import Need
-from mechanisms.judgement import Finding, Hypothesis, exactly, expect_condition, expect_sign, expect_value
+from mechanisms.hypotheses.network_runs import FOUR, Judge, claim, ends, features_of, setting
+from mechanisms.judgement import Finding, exactly, expect_condition, expect_sign, expect_value
 from mechanisms.predictions import decay_budget
 from mechanisms.regularizers import L2
 from mechanisms.schedules import Stepwise
-from mechanisms.sparsity import inactive
-from mechanisms.statistics import auc_within, mean_interval, paired_difference, rank_correlation, trend
+from mechanisms.statistics import mean_interval, paired_difference, trend
 from mechanisms.update_rules import SGD, Adam
 
-Judge = Callable[..., tuple[Finding, ...]]
-PAPERS = "Mehta, Kim and Theobalt 2019"
 ENOUGH_BUDGET = 3.0
-EARLY = 0.1
-"""Early measurements are those nearest to this fraction of the run."""
-
-
-def ends(features: pd.DataFrame, by: str = "activation") -> pd.DataFrame:
-    """One row a run: its spec columns, seed, and the sparsity at its end."""
-    last = features[features["step"] == features["spec.steps"]]
-    keys = [c for c in last.columns if c.startswith("spec.") or c == "seed"]
-    return last.assign(sparsity=inactive(last, by).astype(float)).groupby(keys, dropna=False)["sparsity"].mean().reset_index()
-
-
-def setting(table: pd.DataFrame, rule: str, coupling: str, decayed: bool = True) -> pd.DataFrame:
-    """The rows of one rule and coupling, with or without a regularizer."""
-    chosen = (table["spec.rule"] == rule) & ((table["spec.regularizer.strength"] > 0) == decayed)
-    return table[chosen & ((table["spec.regularizer.coupling"] == coupling) | (not decayed))]
 
 
 def _by_seed(table: pd.DataFrame, column: str) -> pd.Series:
@@ -87,6 +68,18 @@ def _trend_of(field: str, sign: int, by: str = "activation") -> Judge:
     return judge
 
 
+def _at_equal(what: str) -> Judge:
+    """The trend in the batch size among the runs that make as many steps as the run that both comparisons share, or epochs."""
+
+    def judge(features: pd.DataFrame) -> tuple[Finding, ...]:
+        steps, images = features["spec.steps"], features["spec.steps"] * features["spec.batch_size"]
+        same = steps if what == "steps" else images
+        per_value = features.assign(same=same)[["same", "spec.batch_size"]].drop_duplicates().groupby("same").size()
+        return _trend_of("batch_size", -1)(features[same == per_value.idxmax()])
+
+    return judge
+
+
 def _difficulty(features: pd.DataFrame) -> tuple[Finding, ...]:
     runs = ends(features)
     findings = []
@@ -118,47 +111,6 @@ def _one_factor(features: pd.DataFrame) -> tuple[Finding, ...]:
     )
 
 
-def early(features: pd.DataFrame) -> pd.DataFrame:
-    """Features of the measured step nearest to `EARLY` of each run that are alive there, with `dies`: dead at the end."""
-    steps = features["step"].unique()
-    moment = steps[np.abs(steps - EARLY * features["spec.steps"].iloc[0]).argmin()]
-    keys = ["seed", "layer", "feature"]
-    last = features[features["step"] == features["spec.steps"]]
-    fate = last[keys].assign(dies=inactive(last).to_numpy())
-    now = features[features["step"] == moment]
-    alive: pd.DataFrame = now[~inactive(now)]
-    return alive.merge(fate, on=keys)
-
-
-def _predicts(score: Callable[[pd.DataFrame], pd.Series], name: str) -> Judge:
-    def judge(features: pd.DataFrame, curve: pd.DataFrame) -> tuple[Finding, ...]:
-        alive = early(setting(features, "adam", "coupled"))
-        found = [auc_within(score(one), one["dies"], one["layer"]) - 0.5 for _, one in alive.groupby("seed")]
-        return (expect_sign(f"AUC within layer of {name} at {EARLY:.0%} of training, minus ½", mean_interval(found), +1, 0.1),)
-
-    return judge
-
-
-def _disproportionate(features: pd.DataFrame, curve: pd.DataFrame) -> tuple[Finding, ...]:
-    alive = early(setting(features, "adam", "coupled"))
-    share = -alive["reg_force"] / (alive["scale"] - alive["loss_force"] - alive["reg_force"])
-    found = [
-        rank_correlation(one["selectivity"], share[one.index])
-        for _, one in alive.groupby("seed")
-    ]  # fmt: skip
-    quantity = f"rank correlation of selectivity and effective decay at {EARLY:.0%} of training"
-    return (expect_sign(quantity, mean_interval(found), +1, 0.1),)
-
-
-def _more_selective(features: pd.DataFrame, curve: pd.DataFrame) -> tuple[Finding, ...]:
-    means = [
-        early(setting(features, rule, "coupled", decayed)).groupby("seed")["selectivity"].mean()
-        for rule, decayed in (("adam", False), ("sgd", True))
-    ]
-    quantity = f"mean selectivity at {EARLY:.0%} of training, adam without regularizer minus sgd"
-    return (expect_sign(quantity, paired_difference(*means), +1, 0.02),)
-
-
 def _thresholds_agree(features: pd.DataFrame, curve: pd.DataFrame) -> tuple[Finding, ...]:
     by = [_by_seed(setting(ends(features, criterion), "adam", "coupled"), "sparsity") for criterion in ("activation", "scale")]
     return (expect_value("sparsity by activation minus by scale", paired_difference(*by), 0.0, 0.05),)
@@ -170,127 +122,85 @@ def _zeroing(features: pd.DataFrame, curve: pd.DataFrame) -> tuple[Finding, ...]
     return (expect_value("change of the test error by zeroing what is silent on the training set", change, 0.0, 0.005),)
 
 
-_DIGITS = (Need("full_scale", "digits"), Need("full_scale", "digits", table="curve"))
-
-
-def _claim(
-    name: str, statement: str, refuted_if: str, needs: tuple[Need, ...], judge: Callable[..., tuple[Finding, ...]]
-) -> Hypothesis:
-    return Hypothesis(name, statement, PAPERS, refuted_if, needs, judge)
-
-
-def _digits(experiment: str) -> tuple[Need, ...]:
-    return (Need("full_scale", f"digits_{experiment}"),)
-
-
 HYPOTHESES = (
-    _claim(
+    claim(
         "H1",
         "Adaptive optimizers leave more filters dead than SGD under L2.",
         "the difference is below 0.1",
-        _DIGITS,
+        FOUR,
         _more_than("sgd", "coupled"),
     ),
-    _claim(
+    claim(
         "H2a",
         "Under Adam, L2 leaves more filters dead than weight decay of the same λ a step (independent, as the papers mean it).",
         "the difference is below 0.1",
-        (Need("full_scale", "digits_long"), Need("full_scale", "digits_long", table="curve")),
+        (Need("full_scale", "horizon"), Need("full_scale", "horizon", table="curve")),
         _more_than("adam", "independent"),
     ),
-    _claim(
+    claim(
         "H2b",
         "Under Adam, L2 leaves more filters dead than weight decay as torch's AdamW means it (decoupled).",
         "the difference is below 0.1",
-        (Need("full_scale", "digits_couplings"), Need("full_scale", "digits_couplings", table="curve")),
+        (Need("full_scale", "couplings"), Need("full_scale", "couplings", table="curve")),
         _more_than("adam", "decoupled"),
     ),
-    _claim("H3", "Without a regularizer no filter dies.", "more than 1 % die", _DIGITS, _none_without),
-    _claim(
+    claim("H3", "Without a regularizer no filter dies.", "more than 1 % die", FOUR, _none_without),
+    claim(
         "H4",
         "A stronger regularizer leaves more filters dead.",
         "sparsity does not rise with strength",
-        _digits("strength"),
+        features_of("strength"),
         _trend_of("regularizer.strength", +1),
     ),
-    _claim(
+    claim(
         "H5a",
         "At equal steps, larger batches leave fewer filters dead.",
         "sparsity does not fall with batch size",
-        _digits("batch_steps"),
-        _trend_of("batch_size", -1),
+        features_of("batch_size"),
+        _at_equal("steps"),
     ),
-    _claim(
+    claim(
         "H5b",
         "At equal epochs, larger batches leave fewer filters dead.",
         "sparsity does not fall with batch size",
-        _digits("batch_epochs"),
-        _trend_of("batch_size", -1),
+        features_of("batch_size"),
+        _at_equal("epochs"),
     ),
-    _claim(
+    claim(
         "H6",
         "A narrower network has a smaller share of dead filters.",
         "sparsity does not rise with width",
-        _digits("width"),
+        features_of("width"),
         _trend_of("network.width", +1),
     ),
-    _claim(
+    claim(
         "H7",
         "A harder task leaves fewer filters dead.",
         "sparsity does not fall with label noise, at either rate",
-        _digits("difficulty"),
+        features_of("difficulty"),
         _difficulty,
     ),
-    _claim(
-        "H8",
-        "Selective features get disproportionate regularization.",
-        "effective decay does not rise with selectivity",
-        _DIGITS,
-        _disproportionate,
-    ),
-    _claim("H9", "Adam learns more selective features than SGD.", "the mean selectivity is not higher", _DIGITS, _more_selective),
-    _claim("H10", "Leaky ReLU does not prevent it.", "sparsity by scale is below 5 %", _digits("leaky"), _leaky),
-    _claim(
-        "H11a",
-        "Early |scale| predicts which filters die.",
-        "the AUC is below 0.6",
-        _DIGITS,
-        _predicts(lambda t: -t["scale"].abs(), "small |scale|"),
-    ),
-    _claim(
-        "H11b",
-        "Early selectivity predicts which filters die.",
-        "the AUC is below 0.6",
-        _DIGITS,
-        _predicts(lambda t: t["selectivity"], "selectivity"),
-    ),
-    _claim(
-        "H12",
-        "Early denominators predict which filters die: L2 hits small gradients hardest (P2 on a network).",
-        "the AUC is below 0.6",
-        _DIGITS,
-        _predicts(lambda t: -t["denominator"], "small denominator"),
-    ),
-    _claim("H13", "Sparsity by activation and by scale agree.", "they differ by more than 5 points", _DIGITS, _thresholds_agree),
-    _claim(
+    claim("H10", "Leaky ReLU does not prevent it.", "sparsity by scale is below 5 %", features_of("leaky"), _leaky),
+    claim("H13", "Sparsity by activation and by scale agree.", "they differ by more than 5 points", FOUR, _thresholds_agree),
+    claim(
         "H14",
         "Decaying only a part of the factors removes most of the effect.",
         "half of it remains",
-        _digits("decayed"),
+        features_of("decayed_parameters"),
         _one_factor,
     ),
-    _claim(
+    claim(
         "H15",
         "β2 is a knob: shorter memory leaves more filters dead (P5 on a network).",
         "sparsity does not fall with β2",
-        _digits("memory"),
+        features_of("beta2"),
         _trend_of("rule.beta2", -1),
     ),
-    _claim(
+    claim(
         "H16",
         "Zeroing the inactive features changes nothing.",
         "the test error moves by more than half a point",
-        _DIGITS,
+        FOUR,
         _zeroing,
     ),
 )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mechanisms.experiments.archive import MissingRecords, load
 from mechanisms.experiments.command_line import add_json_argument, add_runs_argument, print_rows
+from mechanisms.experiments.layers import PRESETS
 from mechanisms.experiments.records import Store
 from mechanisms.experiments.runner import say
 from mechanisms.hypotheses import all_hypotheses
@@ -22,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of the verb."""
     parser.add_argument("names", nargs="*", metavar="NAME", help="hypotheses, such as P2 (all, if none is named)")
     parser.add_argument("--layer", choices=LAYERS, help="only those of one layer")
+    parser.add_argument("--preset", choices=PRESETS, default=PRESETS[0], help="size of the networks' experiments (%(default)s)")
     parser.add_argument("--run-missing", action="store_true", help="make missing full-scale records too, not only toy ones")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes for making records (%(default)s)")
     add_runs_argument(parser)
@@ -32,7 +35,8 @@ def run(options: argparse.Namespace) -> None:
     """Judges the chosen hypotheses and prints a row for each finding."""
     require_whole("--jobs", options.jobs, 1)
     Store(options.runs, "toy").require_writable()
-    rows = [row for hypothesis in chosen(options.names, options.layer) for row in judged(hypothesis, options)]
+    hypotheses = [at_preset(hypothesis, options.preset) for hypothesis in chosen(options.names, options.layer)]
+    rows = [row for hypothesis in hypotheses for row in judged(hypothesis, options)]
     print_rows(rows if options.json else [_short(row) for row in rows], options.json)
 
 
@@ -43,6 +47,14 @@ def chosen(names: list[str], layer: str | None) -> list[Hypothesis]:
     if unknown:
         raise InvalidValue(f"unknown hypothesis {unknown[0]!r}: there are " + ", ".join(known))
     return [h for name, h in known.items() if (not names or name in names) and layer in (None, h.layer)]
+
+
+def at_preset(hypothesis: Hypothesis, preset: str) -> Hypothesis:
+    """The hypothesis about experiments of another size; those of the toy layer have one size."""
+    if hypothesis.layer == "toy" or preset == PRESETS[0]:
+        return hypothesis
+    needs = tuple(replace(need, overrides=(f"preset={preset}", *need.overrides)) for need in hypothesis.needs)
+    return replace(hypothesis, needs=needs)
 
 
 def judged(hypothesis: Hypothesis, options: argparse.Namespace) -> list[dict[str, Any]]:

@@ -9,29 +9,17 @@ import pytest
 import torch
 from torch import nn
 
-from full_scale.models.base import AbstractNetwork
 from full_scale.models.basic_net import BasicNet
 from full_scale.parameters import group_parameters
 from full_scale.spec import DECAYED
-from mechanisms.experiments.specs import choices
+from mechanisms.experiments.streams import stream
 from mechanisms.validation import InvalidValue
 
-NETWORKS = choices(AbstractNetwork)
 SHAPE = (1, 8, 8)
 
 
 def small(seed: int = 0) -> nn.Module:
     return BasicNet(width=1 / 16).build(SHAPE, 10, seed).module
-
-
-@pytest.mark.parametrize("name", NETWORKS)
-def test_every_network_scores_images_and_names_its_features(name: str) -> None:
-    built = NETWORKS[name]().build(SHAPE, 10, 0)
-    assert built.module(torch.zeros(3, *SHAPE)).shape == (3, 10)
-    assert len({layer.name for layer in built.layers}) == len(built.layers) > 0
-    for layer in built.layers:
-        assert layer.norm.num_features == layer.conv.out_channels
-        assert all(part in list(built.module.modules()) for part in (layer.conv, layer.norm, layer.activation))
 
 
 @pytest.mark.parametrize(
@@ -42,7 +30,7 @@ def test_basic_net_widths(width: float, channels: tuple[int, ...]) -> None:
     network = BasicNet(width=width)
     assert network.channels == channels
     built = network.build(SHAPE, 10, 0)
-    assert tuple(layer.norm.num_features for layer in built.layers) == channels
+    assert tuple(layer.features for layer in built.layers) == channels
     assert [layer.name for layer in built.layers] == [f"conv{n}" for n in range(1, 8)]
 
 
@@ -99,6 +87,33 @@ def test_initial_weights_can_be_xavier_uniform() -> None:
     assert not parameters["norm4.bias"].any()
 
 
+def test_initial_weights_are_drawn_in_the_order_of_the_parts() -> None:
+    """So that a part which is added at the end, or an option that adds none, leaves what is on record as it was."""
+    generator = torch.Generator().manual_seed(int(stream(3, "init").integers(2**63)))
+    for part in small(3).children():
+        for drawn in () if isinstance(part, nn.BatchNorm2d) else part.parameters():
+            bound = part.weight[0].numel() ** -0.5
+            assert torch.equal(drawn, torch.empty_like(drawn).uniform_(-bound, bound, generator=generator))
+
+
+@pytest.mark.parametrize(("normalization", "kind"), [("batch", nn.BatchNorm2d), ("layer", nn.GroupNorm), ("none", None)])
+def test_basic_net_for_contrast(normalization: str, kind: type[nn.Module] | None) -> None:
+    built = BasicNet(width=1 / 16, normalization=normalization, activation="gelu").build(SHAPE, 10, 0)
+    assert [layer.name for layer in built.layers] == [f"conv{n}" for n in range(1, 8)]
+    for layer in built.layers:
+        assert (layer.norm is None) if kind is None else isinstance(layer.norm, kind)
+        assert (layer.conv.bias is None) == (kind is not None)
+        assert isinstance(layer.activation, nn.GELU)
+
+
+def test_layer_normalization_is_over_all_features_and_positions_of_an_image() -> None:
+    norm = BasicNet(width=1 / 16, normalization="layer").build(SHAPE, 10, 0).layers[2].norm
+    images = torch.randn(4, 8, 5, 5, generator=torch.Generator().manual_seed(0))
+    assert norm is not None
+    expected = nn.functional.layer_norm(images, images.shape[1:])
+    assert torch.allclose(norm(images), expected, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     "fields",
     [
@@ -108,7 +123,10 @@ def test_initial_weights_can_be_xavier_uniform() -> None:
         {"pools_after": (4, 2)},
         {"kernel": 2},
         {"first_kernel": 0},
-        {"initialization": "he"},
+        {"initialization": "orthogonal"},
+        {"normalization": "group"},
+        {"activation": "tanh"},
+        {"negative_slope": 0.1, "activation": "gelu"},
     ],
 )
 def test_impossible_networks_are_refused_by_name(fields: dict[str, object]) -> None:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from full_scale.data.base import Examples
 from full_scale.models.base import BuiltNetwork, FeatureLayer
 from full_scale.models.basic_net import BasicNet
 from full_scale.optimizer import make_optimizer
@@ -98,7 +99,7 @@ def test_scales_decayed_without_their_shifts_are_refused() -> None:
 
 
 @torch.no_grad()
-def hand_made() -> tuple[BuiltNetwork, torch.Tensor]:
+def hand_made() -> tuple[BuiltNetwork, Examples]:
     """Two layers with round numbers, BatchNorm in evaluation mode the identity but for scale and shift; three images of 2 × 2."""
     network = two_layers()
     first, second = network.layers
@@ -114,12 +115,16 @@ def hand_made() -> tuple[BuiltNetwork, torch.Tensor]:
     linear.weight.zero_()
     linear.weight[0, 4:8] = torch.tensor([1.0, 2.0, 3.0, 4.0])  # what the second channel's four positions feed
     images = torch.tensor([[[1.0, -1.0], [0.0, 2.0]], [[0.0, 0.0], [0.0, 0.0]], [[1e-4, 0.0], [0.0, 0.0]]])
-    return network, images.unsqueeze(1)
+    return network, unlabelled(images.unsqueeze(1))
+
+
+def unlabelled(images: torch.Tensor) -> Examples:
+    return Examples(images, torch.zeros(len(images), dtype=torch.int64))
 
 
 def test_features_against_a_computation_by_hand() -> None:
-    network, images = hand_made()
-    table = measure_features(network, images)
+    network, examples = hand_made()
+    table = measure_features(network, examples, 1)
     assert table["layer"].tolist() == ["conv1"] * 2 + ["conv2"] * 3
     assert table["feature"].tolist() == [0, 1, 0, 1, 2]
     # conv1, feature 0 is relu(2x): peaks 4, 0, 2e-4. Feature 1 is relu(−2x − 1): peaks 1 (at x = −1), 0, 0.
@@ -134,36 +139,60 @@ def test_features_against_a_computation_by_hand() -> None:
         "max_activation": [4, 1, 5, 8, 0.25],
         "mean_activation": [(4 + 2e-4) / 3, 1 / 3, 5, (8 + 4e-4) / 3, 0.25],
         "activity": [2 / 3, 1 / 3, 1, 2 / 3, 1],
+        "zero_share": [9 / 12, 11 / 12, 2 / 12, 8 / 12, 0],
         "selectivity": [2 / 3, 2 / 3, 0, 2 / 3, 0],
+        "selectivity_1e-1": [2 / 3, 2 / 3, 0, 2 / 3, 0],
     }
     for name, values in expected.items():
         np.testing.assert_allclose(table[name], values, rtol=1e-6, err_msg=name)
 
 
+@pytest.mark.parametrize(("batch_size", "expected"), [(1, 1 / 4), (2, 1 / 2), (3, 1.0), (9, 1.0)])
+def test_batch_activity_is_the_share_of_batches_that_use_a_feature(batch_size: int, expected: float) -> None:
+    """Silent, silent, active, silent: one image in four, one pair in two, the only whole triple (the rest is left out)."""
+    network, examples = hand_made()
+    table = measure_features(network, examples.take(np.array([1, 1, 0, 1])), batch_size)
+    assert table["batch_activity"][0] == pytest.approx(expected)
+
+
+def test_without_a_normalization_scales_are_missing_and_features_are_left_out_at_their_source() -> None:
+    network, examples = hand_made()
+    bare = BuiltNetwork(network.module, tuple(dataclasses.replace(layer, norm=None) for layer in network.layers))
+    table = measure_features(bare, examples, 1)
+    assert table["scale"].isna().all()
+    assert table["incoming"].tolist() == pytest.approx([1, 2, 3, np.sqrt(17), 0])
+    before = network.layers[0].conv.weight.clone()
+    with without_features(bare, table["feature"] == 0):
+        assert network.layers[0].conv.weight.flatten().tolist() == [0, -2]
+    assert torch.equal(network.layers[0].conv.weight, before)
+    probe = ForceProbe(bare, group_parameters(bare.module, "all"), Adam(), L2(), RATE)
+    assert np.isnan(probe.forces()["denominator"]).tolist() == [True] * 5
+
+
 def test_a_silent_feature_is_fully_selective() -> None:
-    network, images = hand_made()
+    network, examples = hand_made()
     with torch.no_grad():
         network.layers[0].norm.bias.fill_(-100.0)
-    table = measure_features(network, images).iloc[:2]
+    table = measure_features(network, examples, 1).iloc[:2]
     assert table["max_activation"].tolist() == [0, 0]
     assert table["selectivity"].tolist() == [1, 1]
     assert table["activity"].tolist() == [0, 0]
 
 
 def test_a_feature_without_a_single_reader_is_its_scale() -> None:
-    network, images = hand_made()
+    network, examples = hand_made()
     unread = dataclasses.replace(network.layers[0], following=None)
-    table = measure_features(BuiltNetwork(network.module, (unread,)), images)
+    table = measure_features(BuiltNetwork(network.module, (unread,)), examples, 1)
     assert table["outgoing"].isna().all()
     assert table["product"].tolist() == [2, 1]
 
 
 def test_negative_activations_count_by_their_size() -> None:
-    network, images = hand_made()
+    network, examples = hand_made()
     leaky = nn.LeakyReLU(0.5)
     network.module[2] = leaky  # type: ignore[operator]
     first = dataclasses.replace(network.layers[0], activation=leaky)
-    table = measure_features(BuiltNetwork(network.module, (first,)), images)
+    table = measure_features(BuiltNetwork(network.module, (first,)), examples, 1)
     # Feature 0 is 2x above 0 and x below: peaks 4, 0, 2e-4. Feature 1 is −2x − 1, halved below 0: −2.5 at x = 2; else −0.5.
     np.testing.assert_allclose(table["max_activation"], [4, 2.5])
     np.testing.assert_allclose(table["mean_activation"], [(4 + 2e-4) / 3, (2.5 + 0.5 + 0.5001) / 3])
@@ -171,10 +200,10 @@ def test_negative_activations_count_by_their_size() -> None:
 
 
 def test_observing_changes_nothing_and_takes_any_number_of_images() -> None:
-    network, images = hand_made()
+    network, examples = hand_made()
     network.module.train()
     before = {name: value.clone() for name, value in network.module.state_dict().items()}
-    many = images.repeat(500, 1, 1, 1)
+    many = unlabelled(examples.images.repeat(500, 1, 1, 1))
     observation = observe(network, many)
     assert observation.scores.shape == (1500, 2)
     assert [tuple(peaks.shape) for peaks in observation.peaks] == [(1500, 2), (1500, 3)]
@@ -185,8 +214,8 @@ def test_observing_changes_nothing_and_takes_any_number_of_images() -> None:
 
 
 def test_the_table_does_not_follow_later_training() -> None:
-    network, images = hand_made()
-    table = measure_features(network, images)
+    network, examples = hand_made()
+    table = measure_features(network, examples, 1)
     with torch.no_grad():
         network.layers[0].norm.weight.fill_(99.0)
     assert table["scale"][0] == 2
@@ -194,12 +223,12 @@ def test_the_table_does_not_follow_later_training() -> None:
 
 def test_features_can_be_left_out_for_a_while() -> None:
     network = BasicNet(width=0.0625).build((1, 8, 8), 10, 0)
-    images = torch.randn(6, 1, 8, 8, generator=torch.Generator().manual_seed(1))
-    before, table = observe(network, images), measure_features(network, images)
+    examples = unlabelled(torch.randn(6, 1, 8, 8, generator=torch.Generator().manual_seed(1)))
+    before, table = observe(network, examples), measure_features(network, examples, 1)
     marked = (table["layer"] == "conv2") & (table["feature"] < 3)
     with without_features(network, marked):
-        inside = observe(network, images)
+        inside = observe(network, examples)
         assert not inside.peaks[1][:, :3].any()
         assert torch.equal(inside.peaks[0], before.peaks[0])
         assert not torch.equal(inside.scores, before.scores)
-    assert torch.equal(observe(network, images).scores, before.scores)
+    assert torch.equal(observe(network, examples).scores, before.scores)

@@ -9,7 +9,8 @@ import pytest
 from mechanisms.__main__ import main
 from mechanisms.experiments.archive import Need, load
 from mechanisms.hypotheses import all_hypotheses
-from mechanisms.hypotheses.small_networks import early, ends
+from mechanisms.hypotheses.early_signs import early
+from mechanisms.hypotheses.network_runs import ends
 from mechanisms.hypotheses.toy_selective import at_half
 from mechanisms.judgement import REFUTED, SUPPORTED, UNDECIDED, overall
 from mechanisms.validation import UserError
@@ -47,18 +48,26 @@ def runs(values, field, sparsity, seeds=3, noise=0.01):
 
 
 @pytest.mark.parametrize(
-    ("sparsity", "expected"), [((0.6, 0.4, 0.2), SUPPORTED), ((0.2, 0.4, 0.6), REFUTED)], ids=["true", "sign reversed"]
+    ("sparsity", "expected"), [((0.2, 0.4, 0.6), SUPPORTED), ((0.6, 0.4, 0.2), REFUTED)], ids=["true", "sign reversed"]
 )
 def test_a_trend_is_found_and_a_reversed_one_refuted(sparsity, expected):
-    assert verdict_of("H5a", runs((20, 40, 80), "batch_size", sparsity)) == expected
+    assert verdict_of("H6", runs((0.1, 0.2, 0.3), "network.width", sparsity)) == expected
 
 
 def test_two_seeds_never_support():
-    assert verdict_of("H5a", runs((20, 40, 80), "batch_size", (0.6, 0.4, 0.2), seeds=2)) == UNDECIDED
+    assert verdict_of("H6", runs((0.1, 0.2, 0.3), "network.width", (0.2, 0.4, 0.6), seeds=2)) == UNDECIDED
 
 
 def test_equal_steps_and_equal_epochs_are_two_verdicts():
-    assert HYPOTHESES["H5a"].needs != HYPOTHESES["H5b"].needs
+    """Batches of 20 to 160 at 800 steps, sparsity flat; and at 32,000 images, sparsity falling with the batch."""
+    steps = [runs([size], "batch_size", [0.4]).assign(**{"spec.steps": 800, "step": 800}) for size in (20, 40, 80, 160)]
+    epochs = [
+        runs([size], "batch_size", [share]).assign(**{"spec.steps": 32_000 // size, "step": 32_000 // size})
+        for size, share in ((20, 0.8), (80, 0.2), (160, 0.1))
+    ]
+    table = pd.concat([*steps, *epochs], ignore_index=True)
+    assert verdict_of("H5b", table) == SUPPORTED
+    assert verdict_of("H5a", table) != SUPPORTED
 
 
 def digits(coupled, sgd, error=0.01, learning_rate=0.1):
@@ -133,11 +142,16 @@ def test_the_exponent_of_a_rule_of_ones_own(tmp_path, capsys):
     assert row["exponent"] == pytest.approx(1.0, abs=0.1)
 
 
+def test_a_preset_is_part_of_what_a_hypothesis_asks_for(tmp_path, capsys):
+    assert main(["verdict", "H10", "--preset", "paper", "--runs", str(tmp_path)]) == 0
+    assert "python -m full_scale run leaky preset=paper --seeds 3" in capsys.readouterr().out
+
+
 def test_missing_full_scale_records_are_undecided_with_the_command(tmp_path, capsys):
     assert main(["verdict", "H4", "--runs", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     assert "UNDECIDED" in printed
-    assert "python -m full_scale run digits_strength --seeds 3" in printed
+    assert "python -m full_scale run strength --seeds 3" in printed
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,88 @@
+"""Checkpoints: what an unfinished training needs to end as if it had never stopped, bit for bit."""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from full_scale.layer import CHECKPOINT
+from mechanisms.experiments.runner import say
+from mechanisms.validation import InvalidValue
+
+FORMAT = 1
+SECONDS = 30.0
+NAME = "checkpoint.pt"
+
+
+class Checkpoints:
+    """Keeps the state of one training in a folder: written beside the last one, then renamed over it."""
+
+    def __init__(self, folder: Path | None, identity: dict[str, Any]) -> None:
+        self._path = None if folder is None else folder / NAME
+        self._identity = {"format": FORMAT, "torch": str(torch.__version__), **identity}
+        self._every, self._last = _seconds(), time.monotonic()
+
+    def load(self, device: torch.device) -> Any:
+        """The state that was kept last; None where there is none that this training can go on from."""
+        if self._path is None or not self._path.is_file():
+            return None
+        try:
+            kept = torch.load(self._path, map_location=device, weights_only=True)
+            if kept["identity"] == self._identity:
+                return kept["state"]
+            reason = "it is of other settings, or of another version of torch"
+        except Exception as error:  # torch raises many kinds for a damaged file, and none of them may stop a training
+            reason = f"it cannot be read ({type(error).__name__})"
+        aside = self._path.with_name(f"{NAME}.unusable-{uuid.uuid4().hex[:8]}")
+        self._path.rename(aside)
+        say(f"checkpoint {self._path} is not used: {reason}; kept as {aside}, the training starts anew")
+        return None
+
+    def offer(self, state: Callable[[], Any]) -> None:
+        """Keeps the state if the last one is old enough; a failure leaves the last one and the training as they are."""
+        if self._path is None or time.monotonic() - self._last < self._every:
+            return
+        partial = self._path.with_name(f".{NAME}.{uuid.uuid4().hex[:8]}.partial")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with partial.open("wb") as file:
+                torch.save({"identity": self._identity, "state": state()}, file)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(self._path)
+        except (OSError, RuntimeError) as error:
+            say(f"checkpoint {self._path} could not be written ({error}); the one before it is kept and the training goes on")
+        finally:
+            partial.unlink(missing_ok=True)
+            self._last = time.monotonic()
+
+
+def _seconds() -> float:
+    text = os.environ.get(CHECKPOINT.variable, str(SECONDS))
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not seconds >= 0:
+        raise InvalidValue(f"{CHECKPOINT.option} {text} is not valid: use a number of seconds from 0")
+    return seconds
+
+
+def pack(table: pd.DataFrame) -> dict[str, Any]:
+    """A table as tensors and lists of text, which `torch.load` reads without unpickling objects."""
+    return {
+        str(name): torch.from_numpy(table[name].to_numpy(copy=True)) if table[name].dtype.kind in "bif" else table[name].tolist()
+        for name in table.columns
+    }
+
+
+def unpack(columns: dict[str, Any]) -> pd.DataFrame:
+    """The table that `pack` took apart."""
+    return pd.DataFrame({name: v.numpy(force=True) if isinstance(v, torch.Tensor) else v for name, v in columns.items()})

@@ -1,0 +1,51 @@
+"""A user's own code as a choice of a spec, written as `custom:PACKAGE.MODULE:CALLABLE`.
+
+The path imports the user's code by design: that is how data and networks that this package does not know are used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from mechanisms.validation import UserError, require
+
+WRITTEN_AS = "custom:PACKAGE.MODULE:CALLABLE"
+
+
+def require_path(field: str, path: object) -> None:
+    """Raises `InvalidValue` unless the value is a text "PACKAGE.MODULE:CALLABLE".
+
+    >>> require_path("network.path", "mylab.networks:small")
+    >>> require_path("network.path", "mylab.networks")
+    Traceback (most recent call last):
+    mechanisms.validation.InvalidValue: network.path = 'mylab.networks' is not valid: use PACKAGE.MODULE:CALLABLE
+    """
+    parts = path.split(":") if isinstance(path, str) else []
+    dotted = len(parts) == 2 and all(name.isidentifier() for part in parts for name in part.split("."))
+    require(dotted, field, path, "PACKAGE.MODULE:CALLABLE")
+
+
+def imported(field: str, path: str) -> Callable[..., Any]:
+    """What a path "PACKAGE.MODULE:CALLABLE" names; raises `UserError` with one line where there is no such callable."""
+    module_name, _, name = path.partition(":")
+    with blaming(f"{field} {path}", f"module {module_name} cannot be imported"):
+        found: Any = importlib.import_module(module_name)
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    require(callable(found), field, path, f"a function or class that module {module_name} has")
+    return found  # type: ignore[no-any-return]
+
+
+@contextlib.contextmanager
+def blaming(what: str, task: str) -> Iterator[None]:
+    """Turns what foreign code raises into one line that names it and what was asked of it; a `UserError` keeps its own words."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{what}: {error}") from None
+    except (Exception, SystemExit) as error:
+        first = (str(error).strip().splitlines() or [""])[0]
+        raise UserError(f"{what}: {task} ({type(error).__name__}: {first})") from None

@@ -1,0 +1,61 @@
+"""A user's own network: `network=custom:PACKAGE.MODULE:CALLABLE`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from full_scale.custom import WRITTEN_AS, blaming, imported, require_path
+from full_scale.models.base import AbstractNetwork, BuiltNetwork, Shape
+from mechanisms.experiments.streams import stream
+
+
+@dataclass(frozen=True)
+class CustomNetwork(AbstractNetwork):
+    """What the callable at `path` makes of the shape of an image (channels, height, width) and the number of classes.
+
+    That is a `torch.nn.Module`, images (N, channels, height, width) → class scores (N, classes). It keeps the weights it comes
+    with; what it draws from torch's CPU generator while it is made is decided by the seed. Activations that are functions or used
+    several times are made modules of their own, so that they can be observed. The identity of a spec holds the path, not
+    the code behind it: after editing the code, record elsewhere (`--runs`).
+
+    Raises:
+        InvalidValue: the path is not PACKAGE.MODULE:CALLABLE.
+    """
+
+    name: ClassVar[str] = "custom"
+    written_as: ClassVar[str] = WRITTEN_AS
+    path: str
+
+    def __post_init__(self) -> None:
+        require_path("network.path", self.path)
+
+    @classmethod
+    def parse(cls, text: str) -> CustomNetwork:
+        """The network of a text "custom:PACKAGE.MODULE:CALLABLE", or of the path alone.
+
+        >>> CustomNetwork.parse("custom:mylab.networks:small")
+        CustomNetwork(path='mylab.networks:small')
+        """
+        return cls(path=text.removeprefix(f"{cls.name}:"))
+
+    def require_fits(self, shape: Shape) -> None:
+        """Never raises: what fits is known only when the network is built."""
+
+    def build(self, shape: Shape, classes: int, seed: int) -> BuiltNetwork:
+        """See `AbstractNetwork`; feature layers are named by the paths of their modules.
+
+        Raises:
+            UserError: the callable is missing or fails, what it makes is not such a network or has no features.
+        """
+        import torch
+
+        from full_scale.models.parts.trial import observable, require_network
+
+        make, what = imported("network.path", self.path), f"network {self.path}"
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(int(stream(seed, "init").integers(2**63)))
+            with blaming(what, f"it cannot be made for images of shape {shape} and {classes} classes"):
+                module = make(shape, classes)
+            with blaming(what, f"it cannot score images of shape {shape}"):
+                return observable(require_network(module, shape, classes), shape)

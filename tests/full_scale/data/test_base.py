@@ -1,0 +1,47 @@
+"""Examples in memory: subsets and batches in the order asked for, lazily."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from full_scale.data.base import Examples
+
+EXAMPLES = Examples(torch.arange(24.0).reshape(6, 1, 2, 2), torch.arange(6))
+
+
+def test_a_subset_keeps_the_order_asked_for() -> None:
+    part = EXAMPLES.take(np.array([4, 0, 4]))
+    assert len(part) == 3
+    assert part.labels.tolist() == [4, 0, 4]
+    assert torch.equal(part.images, EXAMPLES.images[[4, 0, 4]])
+
+
+def test_batches_are_made_when_they_are_asked_for_and_in_order() -> None:
+    asked = []
+
+    def rows() -> Iterator[np.ndarray]:
+        for number in range(1000):
+            asked.append(number)
+            yield np.array([number % 6, 5])
+
+    batches = EXAMPLES.batches(rows())
+    assert asked == []
+    (images, labels), (_, second) = next(batches), next(batches)
+    assert asked == [0, 1]
+    assert (labels.tolist(), second.tolist()) == ([0, 5], [1, 5])
+    assert torch.equal(images, EXAMPLES.images[[0, 5]])
+
+
+def test_a_crop_changes_nothing_in_memory() -> None:
+    rows = [np.array([1, 2])]
+    (plain, _), (cropped, _) = next(EXAMPLES.batches(rows)), next(EXAMPLES.batches(rows, np.random.default_rng))
+    assert torch.equal(plain, cropped)
+
+
+def test_examples_move_to_a_device_and_their_batches_are_made_there() -> None:
+    moved = EXAMPLES.to("meta")
+    assert moved.images.device.type == moved.labels.device.type == "meta"
+    assert next(moved.batches([np.array([0])]))[0].device.type == "meta"
