@@ -76,11 +76,17 @@ class Training:
         self.checkpoints = Checkpoints(checkpoints, {"spec_id": spec_id(spec), "seed": seed, "device": self.device.type})
         self.done, self.resumptions = 0, 0
         self.tables: dict[str, list[pd.DataFrame]] = {"features": [], "curve": [], "probes": []}
+        self.started = time.process_time()
         self.seconds = {"cpu_seconds": 0.0, "measuring_cpu_seconds": 0.0, "probing_cpu_seconds": 0.0}
 
     def run(self) -> tuple[Tables, dict[str, Any]]:
         """Trains from the first step, or from the last checkpoint, to the last step."""
-        started = time.process_time()
+        for _ in self.steps():
+            pass
+        return self.result()
+
+    def steps(self) -> Iterator[int]:
+        """Makes one step after another, measuring on the way; yields after each how many are done."""
         scales = self.spec.schedule.scale(np.arange(self.spec.steps), self.spec.steps).tolist()
         kept = self.checkpoints.load(self.device)
         if kept is None:
@@ -91,10 +97,14 @@ class Training:
             self._update(images, labels, scales[self.done])
             self.done += 1
             self._measure_if_due(self.spec.learning_rate * scales[self.done - 1])
+            if self.done < self.spec.steps:
+                self.checkpoints.offer(self._state)
+            yield self.done
             if self.done == self.spec.steps:
-                break
-            self.checkpoints.offer(self._state)
-        self.seconds["cpu_seconds"] += time.process_time() - started
+                return
+
+    def result(self) -> tuple[Tables, dict[str, Any]]:
+        """The tables so far, and what the manifest should say."""
         return {name: pd.concat(parts, ignore_index=True) for name, parts in self.tables.items() if parts}, self._extra()
 
     def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
@@ -163,6 +173,9 @@ class Training:
         yield
         self.seconds[name] += time.process_time() - started
 
+    def _spent(self) -> dict[str, float]:
+        return self.seconds | {"cpu_seconds": self.seconds["cpu_seconds"] + time.process_time() - self.started}
+
     def _state(self) -> dict[str, Any]:
         return {
             "done": self.done,
@@ -170,7 +183,7 @@ class Training:
             "optimizer": self.optimizer.state_dict(),
             "probe": (self.probe.state.step, [torch.as_tensor(values) for values in self.probe.state.filters]),
             "tables": {name: [pack(part) for part in parts] for name, parts in self.tables.items()},
-            "seconds": self.seconds,
+            "seconds": self._spent(),
             "resumptions": self.resumptions,
         }
 
@@ -196,7 +209,7 @@ class Training:
             "free_parameters": free,
             "effective_steps": self.spec.schedule.effective_steps(self.spec.steps),
             "resumptions": self.resumptions,
-            **{name: round(value, 3) for name, value in self.seconds.items()},
+            **{name: round(value, 3) for name, value in self._spent().items()},
         }
 
 

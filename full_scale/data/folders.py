@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import functools
 import os
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,8 @@ import numpy as np
 
 from full_scale.data.base import AbstractDataset, Data
 from full_scale.data.decoding import SUFFIXES, ImageFiles
-from full_scale.data.location import data_folder
+from full_scale.data.location import Source, data_folder, download_allowed, missing, present, verified
+from full_scale.data.unpacking import unpack
 from mechanisms.validation import UserError, require, require_choice, require_whole
 
 UNREADABLE = ("refuse", "skip")
@@ -87,12 +89,12 @@ def _listed(dataset: AbstractFolderDataset, root: Path) -> tuple[Listing, Listin
     return dataset.listings(root)
 
 
-def first_with_train(dataset: str, folders: list[Path], layout: str) -> Path:
+def first_with_train(dataset: str, folders: list[Path], layout: str, fetchable: bool = False) -> Path:
     """The first of these folders with a folder `train` in it; raises `UserError` that says what to put where."""
     for folder in folders:
         if (folder / "train").is_dir():
             return folder
-    raise UserError(f"data={dataset}: no {folders[0]}/train: put {layout} into {folders[0]}/, or name the folder by --data DIR")
+    raise missing(dataset, folders[0], layout, fetchable)
 
 
 def class_names(folder: Path) -> list[str]:
@@ -164,6 +166,10 @@ class AbstractImageNet(AbstractFolderDataset):
     sizes: ClassVar[tuple[int, int]]
     unpacked: ClassVar[str]
     """The folder that holds `train` and `val`, below the data folder; or the data folder itself is that folder."""
+    archive: ClassVar[Source] = Source("")
+    """The archive that can be fetched, where there is one."""
+    members: ClassVar[str] = ""
+    """The pattern of what is unpacked from it; its group is the path below `unpacked`."""
 
     @property
     def train_size(self) -> int | None:
@@ -178,7 +184,11 @@ class AbstractImageNet(AbstractFolderDataset):
     def root(self) -> Path:
         """See `AbstractFolderDataset`."""
         folder = data_folder()
-        return first_with_train(self.name, [folder / self.unpacked, folder], "the folders train and val of the unpacked set")
+        places, fetchable = [folder / self.unpacked, folder], bool(self.archive.address)
+        if fetchable and download_allowed() and not any((place / "train").is_dir() for place in places):
+            present(folder, (self.archive,))
+            unpack(verified(folder, self.archive), places[0], re.compile(self.members))
+        return first_with_train(self.name, places, "the folders train and val of the unpacked set", fetchable)
 
     def list_test(self, root: Path, classes: list[str]) -> Listing:
         """See `AbstractFolderDataset`; by `val/val_annotations.txt` where there is one, else by class folders."""
@@ -205,13 +215,19 @@ def list_annotated(annotations: Path, classes: list[str]) -> Listing:
 class TinyImageNet(AbstractImageNet):
     """Tiny-ImageNet: 200 classes, 100,000 training images of 64 × 64 pixels; its 10,000 validation images are the test part.
 
-    Source: Stanford, CS231n, http://cs231n.stanford.edu/tiny-imagenet-200.zip (md5 90528d7ca1a48142e341f4ef8d21d0de).
+    Source: Stanford, CS231n, Tiny ImageNet Challenge; the images are a part of ImageNet, reduced.
     """
 
     name: ClassVar[str] = "tiny_imagenet"
     classes: ClassVar[int] = 200
     sizes: ClassVar[tuple[int, int]] = (100_000, 10_000)
     unpacked: ClassVar[str] = "tiny-imagenet-200"
+    archive: ClassVar[Source] = Source(
+        "tiny-imagenet-200.zip", "md5:90528d7ca1a48142e341f4ef8d21d0de", "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
+    )
+    members: ClassVar[str] = (
+        r"tiny-imagenet-200/(train/n\d{8}/images/n\d{8}_\d+\.JPEG|val/images/val_\d+\.JPEG|val/val_annotations\.txt)"
+    )
     side: int = 64
 
 

@@ -89,8 +89,10 @@ def reading(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except UserError:
+    except (UserError, MemoryError):
         raise
     except Exception as error:  # decoders of damaged files raise nearly everything
+        if isinstance(error, OSError) and error.strerror:
+            raise UserError(f"{path} cannot be read ({error.strerror}): make it readable, or get it again") from None
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise UserError(f"{path} cannot be read, it is damaged or truncated ({reason}): get it again") from None

@@ -23,14 +23,7 @@ def digits() -> Specs:
 
 def optimizers(preset: str = "demo") -> Specs:
     """Adam under coupled L2 against independent decay, SGD and no regularizer: the four settings of the main claim."""
-    protocol = PROTOCOLS[preset]
-    adam = protocol.base.rule
-    return (
-        protocol.base,
-        protocol.with_rule(adam, protocol.independent, "independent"),
-        protocol.with_rule(MOMENTUM, protocol.momentum[0]),
-        protocol.with_rule(adam, 0.0),
-    )
+    return PROTOCOLS[preset].four()
 
 
 def table1(preset: str = "demo") -> Specs:

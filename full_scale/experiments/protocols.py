@@ -33,6 +33,15 @@ class Protocol:
         """The base with another rule, at its own rate, and another L2."""
         return replace(self.base, rule=rule, learning_rate=self.rates[rule], regularizer=L2(strength=strength, coupling=coupling))
 
+    def four(self) -> tuple[TrainSpec, ...]:
+        """Adam under coupled L2, under independent decay, SGD with momentum under coupled L2, Adam without a regularizer."""
+        return (
+            self.base,
+            self.with_rule(self.base.rule, self.independent, "independent"),
+            self.with_rule(MOMENTUM, self.momentum[0]),
+            self.with_rule(self.base.rule, 0.0),
+        )
+
 
 DEMO = Protocol(
     TrainSpec(network=BasicNet(), rule=Adam(), regularizer=L2(strength=3e-3), learning_rate=1e-2),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 import pkgutil
@@ -11,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from mechanisms.experiments.specs import field_types, override, parse_override, spec_id
+from mechanisms.experiments.specs import field_types, override_all, parse_override, spec_id
 from mechanisms.validation import InvalidValue, UserError, require_choice
 
 PRESETS = ("demo", "short", "paper")
@@ -70,9 +71,8 @@ class Layer:
         for value in given.values():
             require_choice("preset", value, PRESETS)
         specs = found[experiment](**given)
-        for field, value in fields:
-            if field not in given:
-                specs = tuple(_with(spec, field, value) for spec in specs)
+        changes = [(field, value) for field, value in fields if field not in given]
+        specs = tuple(_with(spec, changes) for spec in specs)
         return tuple({spec_id(spec): spec for spec in specs}.values())
 
 
@@ -82,12 +82,13 @@ def _modules(name: str) -> list[ModuleType]:
     return [module, *(importlib.import_module(f"{name}.{one.name}") for one in inner)]
 
 
-def _with(spec: Any, field: str, value: Any) -> Any:
+def _with(spec: Any, changes: list[tuple[str, Any]]) -> Any:
     if "axes" in field_types(type(spec)):
-        return spec.with_field(field, value)
-    if isinstance(value, list) and not isinstance(_field(spec, field), tuple):
-        raise UserError(f"{field}={value}: this layer takes one value a field; run the command once for each")
-    return override(spec, field, value)
+        return functools.reduce(lambda grid, change: grid.with_field(*change), changes, spec)
+    for field, value in changes:
+        if isinstance(value, list) and isinstance(_field(spec, field), int | float | str):
+            raise UserError(f"{field}={value}: this layer takes one value a field; run the command once for each")
+    return override_all(spec, changes)
 
 
 def _field(spec: Any, path: str) -> Any:

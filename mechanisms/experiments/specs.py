@@ -13,7 +13,7 @@ import inspect
 import json
 import types
 import typing
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any, TypeVar, cast
 
 from mechanisms import torch_rules as torch_rules  # its rule is a choice of `rule` too
@@ -21,6 +21,8 @@ from mechanisms.validation import InvalidValue, UserError, is_finite, require
 
 Spec = TypeVar("Spec")
 TYPE_KEY = "type"
+CUSTOM = "custom"
+"""The name of choices that are one's own code."""
 
 
 def field_types(cls: type) -> dict[str, Any]:
@@ -147,10 +149,14 @@ def choose(abstract: type, name: str, field: str) -> type:
 
 
 def make_choice(abstract: type, text: str, field: str) -> Any:
-    """The object that a text means: a name alone with the defaults of its class, or what is written out ("NAME:…")."""
+    """The object that a text means: a name alone with the defaults of its class, or what is written out ("NAME:…").
+
+    "MODULE:…" without a name is one's own code ("custom:MODULE:…") where the kind has that choice.
+    """
     name, colon, _ = text.partition(":")
     written = written_choices(abstract)
-    return written[name].parse(text) if colon and name in written else choose(abstract, text, field)()
+    chosen = written.get(name, written.get(CUSTOM)) if colon else None
+    return chosen.parse(text) if chosen else choose(abstract, text, field)()
 
 
 def spec_id(spec: Any) -> str:
@@ -187,24 +193,31 @@ def flatten_json(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def override(spec: Spec, path: str, value: Any) -> Spec:
     """The spec with the field at a dotted path set to a value (for a choice: a name or an object)."""
-    head, _, rest = path.partition(".")
-    hints = field_types(type(spec))
-    if head not in hints:
-        raise InvalidValue(f"unknown field {path!r}: {type(spec).__name__} has " + ", ".join(flatten(spec)))
-    current = getattr(spec, head)
+    return override_all(spec, ((path, value),))
+
+
+def override_all(spec: Spec, fields: Iterable[tuple[str, Any]]) -> Spec:
+    """The spec with fields set in the order given; whether its parts fit together is asked once, after the last of them."""
+    changed: dict[str, Any] = {}
+    for path, value in fields:
+        head, _, rest = path.partition(".")
+        if head not in field_types(type(spec)):
+            raise InvalidValue(f"unknown field {path!r}: {type(spec).__name__} has " + ", ".join(flatten(spec)))
+        changed[head] = _overridden(changed.get(head, getattr(spec, head)), field_types(type(spec))[head], rest, value, path)
+    return cast(Spec, dataclasses.replace(cast(Any, spec), **changed))
+
+
+def _overridden(current: Any, annotation: Any, rest: str, value: Any, path: str) -> Any:
+    """The new value of a field: the value as its annotation means it, or the current object with the field `rest` changed."""
     if rest:
         if not dataclasses.is_dataclass(current):
-            raise InvalidValue(f"unknown field {path!r}: {head} has no fields of its own")
-        value = override(current, rest, value)
-    elif is_choice(hints[head]):
-        value = (
-            value
-            if isinstance(value, hints[head])
-            else _replaced(current, make_choice(hints[head], str(value), path), hints[head])
-        )
-    elif not dataclasses.is_dataclass(value):
-        value = cast_to(hints[head], value, path)
-    return cast(Spec, dataclasses.replace(cast(Any, spec), **{head: value}))
+            raise InvalidValue(f"unknown field {path!r}: {path.removesuffix('.' + rest)} has no fields of its own")
+        return override(current, rest, value)
+    if is_choice(annotation):
+        if isinstance(value, annotation):
+            return value
+        return _replaced(current, make_choice(annotation, str(value), path), annotation)
+    return value if dataclasses.is_dataclass(value) else cast_to(annotation, value, path)
 
 
 def _replaced(current: Any, chosen: Any, abstract: type) -> Any:

@@ -41,9 +41,7 @@ ROWS = [np.array([3, 1, 2]), np.array([0]), np.array([9, 9, 8, 7])]
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_batches_do_not_depend_on_the_number_of_workers(
-    workers: str, files: ImageFiles, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_batches_do_not_depend_on_the_number_of_workers(workers: str, files: ImageFiles, monkeypatch: pytest.MonkeyPatch) -> None:
     before = torch.random.get_rng_state()
     alone = list(files.batches(ROWS, crop)) + list(files.batches(ROWS))
     monkeypatch.setenv(WORKERS_VARIABLE, workers)
@@ -155,7 +153,9 @@ def test_an_unreadable_image_is_named_in_one_line(
 ) -> None:
     monkeypatch.setenv(WORKERS_VARIABLE, workers)
     damage(files.root / "6.png")  # type: ignore[operator]
-    with pytest.raises(UserError, match=rf"6\.png is no readable image \(.*{reason}.*\): remove it, or set data.unreadable") as caught:
+    with pytest.raises(
+        UserError, match=rf"6\.png is no readable image \(.*{reason}.*\): remove it, or set data.unreadable"
+    ) as caught:
         list(files.batches([np.array([1]), np.array([2, 6])]))
     assert "\n" not in str(caught.value)
     assert list(files.unreadable()) == [6]

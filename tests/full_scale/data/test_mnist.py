@@ -7,7 +7,6 @@ import gzip
 import hashlib
 import io
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +103,9 @@ def test_damaged_idx_files_are_refused(
     refused(dataset, text)
 
 
-def test_a_packed_file_that_unpacks_to_far_more_is_refused(folder: Path, dataset: type[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_packed_file_that_unpacks_to_far_more_is_refused(
+    folder: Path, dataset: type[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("full_scale.data.mnist.LARGEST_IDX", 10_000)
     place(folder, dataset)
     refused(dataset, "damaged or truncated")
@@ -186,7 +187,7 @@ def test_sheets_serve_as_long_as_they_hold_enough(folder: Path, monkeypatch: pyt
     assert np.array_equal(train.images[..., 0], images)
     assert len(FashionMnist(train_images=1100, test_images=20).load().train) == 1100
     refused(FashionMnist, "the files hold 1100 images and not 60000: set data.train_images")
-    with pytest.raises(UserError, match="train_images = 1110 .* use at most 1100"):
+    with pytest.raises(UserError, match=r"train_images = 1110 .* use at most 1100"):
         FashionMnist(train_images=1110, test_images=10).load()
 
 

@@ -36,7 +36,7 @@ class Looping(Small):
 class Tokens(nn.Module):
     def __init__(self, shape, classes):
         super().__init__()
-        self.hidden, self.fc = nn.Linear(shape[2], 6), nn.Linear(6, classes)
+        self.hidden, self.fc = nn.Linear(shape[2], 8), nn.Linear(8, classes)  # as many units as tokens
 
     def forward(self, images):
         return self.fc(functional.relu(self.hidden(images.flatten(1, 2)))).mean(1)

@@ -239,6 +239,14 @@ def test_functional_dropout_drops_in_training_and_not_in_evaluation() -> None:
         assert not torch.equal(module.train()(images), module(images))
 
 
+def test_functional_dropout_that_is_off_stays_off() -> None:
+    def forward(m: Net, x: Tensor) -> Tensor:
+        return m.next(functional.dropout(functional.relu(m.conv(x)), 0.5, training=False))
+
+    module, images = observed(Net(forward, conv=conv(), next=head())), torch.ones(2, 4, 4, 4)
+    assert torch.equal(module.train()(images), module(images))
+
+
 def test_a_forward_pass_that_depends_on_values_is_refused() -> None:
     module = Net(lambda m, x: m.next(m.conv(x)) if x.sum() > 0 else m.next(x), conv=conv(), next=head())
     with pytest.raises(UserError, match=r"^the layers of Net cannot be found \(TraceError: [^\n]*$"):

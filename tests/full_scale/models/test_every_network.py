@@ -107,6 +107,18 @@ def test_every_initialization_gives_finite_scores(name: str, initialization: str
 
 
 @every_network
+def test_he_initialization_has_its_spread(name: str) -> None:
+    """The standard deviation of n normal numbers scatters by 1/√(2 n) of itself; five times that never happens by chance."""
+    module = NETWORKS[name](initialization="he").build(smallest_shape(name), CLASSES, 0).module
+    drawn = [part for part in module.modules() if isinstance(part, nn.Conv2d | nn.ConvTranspose2d | nn.Linear)]
+    for part in drawn:
+        weights, fan_in = part.weight.numel(), part.weight[0].numel()
+        if weights >= 1000:
+            assert part.weight.std().item() == pytest.approx((2 / fan_in) ** 0.5, rel=5 / (2 * weights) ** 0.5)
+        assert part.bias is None or not part.bias.any()
+
+
+@every_network
 def test_an_unknown_initialization_is_refused(name: str) -> None:
     with pytest.raises(InvalidValue, match="initialization"):
         narrow(name, initialization="orthogonal")

@@ -12,6 +12,7 @@ from full_scale.models.base import AbstractArchitecture
 from full_scale.models.lenet import LeNet
 from full_scale.models.mlp import MLP
 from full_scale.models.mobilenet_v2 import DOWNSAMPLINGS, MobileNetV2
+from full_scale.models.parts.residual import PaddedShortcut
 from full_scale.models.resnet import ResNet, ResNet50
 from full_scale.models.unet import UNet
 from full_scale.models.vgg import VGG
@@ -115,6 +116,18 @@ def test_the_map_of_mobilenet_shrinks_as_asked(downsampling: int) -> None:
 @pytest.mark.parametrize("pools", range(6))
 def test_the_map_of_vgg_shrinks_as_asked(pools: int) -> None:
     assert _side_before_the_mean(VGG(depth=11, width=1 / 64, pools=pools).build((1, 32, 32), 10, 0).module) == 32 >> pools
+
+
+def test_the_map_of_a_cifar_resnet_shrinks_twice() -> None:
+    assert _side_before_the_mean(ResNet(depth=8, width=1 / 8).build((1, 32, 32), 10, 0).module) == 8
+
+
+def test_a_padded_shortcut_takes_every_second_pixel_and_adds_channels_of_zeros() -> None:
+    maps = torch.arange(32.0).reshape(1, 2, 4, 4)
+    found = PaddedShortcut(2, 5, stride=2)(maps)
+    assert found.shape == (1, 5, 2, 2)
+    assert torch.equal(found[:, :2], maps[:, :, [0, 2]][:, :, :, [0, 2]])
+    assert not found[:, 2:].any()
 
 
 @pytest.mark.parametrize(("stem", "side"), [("imagenet", 1), ("small", 4)])
