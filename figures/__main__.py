@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any
 
 import figures.gallery
-from figures.needs import load, manifests, prepare
+from figures.needs import is_reference, load, manifests, prepare
 from mechanisms.experiments.archive import Need
 from mechanisms.experiments.command_line import OneLineParser, add_json_argument, add_runs_argument, guarded, print_rows
 from mechanisms.experiments.files import write_whole
@@ -103,12 +103,18 @@ def sources(name: str, module: ModuleType, runs: Path, paths: list[Path]) -> dic
     """Where a figure comes from: caption, commands, records with their code versions, and the checksums of the pictures."""
     return {
         "figure": name,
-        "caption": module.__doc__,
+        "caption": caption(module, runs),
         "draw": f"python -m figures draw {name}",
         "records": [source for need in module.NEEDS for source in record_sources(need, runs)],
         "files": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths},
         **provenance(),
     }
+
+
+def caption(module: ModuleType, runs: Path) -> str:
+    """The docstring of a figure, and whether it shows records that came with the package."""
+    committed = any(any(is_reference(need, runs)) for need in module.NEEDS)
+    return (module.__doc__ or "") + ("\nDrawn from the reference records that come with this package.\n" if committed else "")
 
 
 def record_sources(need: Need, runs: Path) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from full_scale.layer import LAYER as FULL_SCALE
 from mechanisms.experiments.archive import Need
 from mechanisms.experiments.command_line import DEFAULT_RUNS
-from mechanisms.experiments.records import Store
+from mechanisms.experiments.records import MANIFEST, Store
 from mechanisms.validation import UserError
 from toy.layer import LAYER as TOY
 
@@ -23,14 +23,21 @@ def specs_of(need: Need) -> tuple[Any, ...]:
     return LAYERS[need.layer].specs(need.experiment, need.overrides)
 
 
+def store_of(need: Need, runs: Path) -> Store:
+    """The records of a need's layer; committed ones stand in for those that were not made here."""
+    return Store(runs, need.layer, LAYERS[need.layer].reference)
+
+
 def missing(need: Need, runs: Path) -> int:
-    """The number of records of a need that are not there."""
-    store = Store(runs, need.layer)
-    return sum(not store.has(spec, seed) for spec in specs_of(need) for seed in range(need.seeds))
+    """The number of records of a need that are neither there nor among the committed ones."""
+    folders = [store_of(need, runs).find(spec, seed) for spec in specs_of(need) for seed in range(need.seeds)]
+    return sum(not (folder / MANIFEST).is_file() for folder in folders)
 
 
 def make(need: Need, runs: Path, jobs: int) -> None:
     """Makes the missing records; damaged ones are kept aside and made again."""
+    if not missing(need, runs) and any(is_reference(need, runs)):
+        return
     from mechanisms.experiments.runner import run_all
 
     run_all(LAYERS[need.layer], Store(runs, need.layer), specs_of(need), range(need.seeds), jobs)
@@ -38,13 +45,19 @@ def make(need: Need, runs: Path, jobs: int) -> None:
 
 def load(need: Need, runs: Path) -> pd.DataFrame:
     """The table of a need over all specs and seeds, tidy."""
-    return Store(runs, need.layer).collect(specs_of(need), tuple(range(need.seeds)), need.table)
+    return store_of(need, runs).collect(specs_of(need), tuple(range(need.seeds)), need.table)
 
 
 def manifests(need: Need, runs: Path) -> list[dict[str, Any]]:
     """The manifests of the records that a need's table comes from."""
-    store = Store(runs, need.layer)
+    store = store_of(need, runs)
     return [store.manifest(spec, seed) for spec in specs_of(need) for seed in range(need.seeds)]
+
+
+def is_reference(need: Need, runs: Path) -> list[bool]:
+    """Of each record of a need, whether it is a committed one."""
+    store = store_of(need, runs)
+    return [store.find(spec, seed) != store.folder(spec, seed) for spec in specs_of(need) for seed in range(need.seeds)]
 
 
 def prepare(needs: tuple[Need, ...], runs: Path, *, jobs: int, run_missing: bool) -> None:

@@ -1,6 +1,7 @@
 """Every figure draws from small tables, says what its axes are, and writes the same bytes for the same data."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -17,8 +18,15 @@ SMALL = {
     "strength_and_noise": ["steps=200", "features=2"],
     "death": ["steps=200", "features=2"],
     "digits": ["steps=4", "network.width=0.03125", "measurements=2"],
+    "optimizers": ["steps=4", "network.width=0.03125", "measurements=2"],
 }
-SERIES = {"decay": [15] * 9, "selectivity": [4, 4], "digits_sparsity": [4, 0, 4], "phase_diagrams": [0, 1, 0, 1]}
+SERIES = {
+    "decay": [15] * 9,
+    "selectivity": [4, 4],
+    "digits_sparsity": [4, 0, 4],
+    "photographs_sparsity": [4, 0, 4],
+    "phase_diagrams": [0, 1, 0, 1],
+}
 """Panels of each figure, and lines in each that carry data."""
 
 
@@ -88,6 +96,18 @@ def test_missing_full_scale_records_are_asked_for(tmp_path, capsys):
     assert main(["draw", "digits_sparsity", *place]) == 2
     assert "python -m full_scale run digits --seeds 3" in capsys.readouterr().err
     assert not (tmp_path / "pictures").exists()
+
+
+def test_committed_records_stand_in_for_missing_ones_and_the_caption_says_so(tmp_path, monkeypatch, runs):
+    need = module_of("digits_sparsity").NEEDS[0]
+    make(need, runs, jobs=1)
+    committed = replace(LAYERS["full_scale"], reference=runs / "full_scale")
+    monkeypatch.setitem(LAYERS, "full_scale", committed)
+    place = ["--runs", str(tmp_path / "runs"), "--out", str(tmp_path), "--format", "png"]
+    assert main(["draw", "digits_sparsity", *place]) == 0
+    source = json.loads((tmp_path / "digits_sparsity.provenance.json").read_text(encoding="utf-8"))
+    assert "Drawn from the reference records" in source["caption"]
+    assert not (tmp_path / "runs" / "full_scale").exists()
 
 
 def test_run_missing_makes_them(tmp_path):
