@@ -70,11 +70,11 @@ def ours(spec: TrainSpec, prepare: Prepare | None = None) -> Callable[[], None]:
     return run
 
 
-def plain(spec: TrainSpec, prepare: Prepare | None = None) -> Callable[[], None]:
+def plain(spec: TrainSpec, prepare: Prepare | None = None, device: str | torch.device = "cpu") -> Callable[[], None]:
     """As many steps of a plain loop."""
     data = spec.data.load().train
     assert isinstance(data, Examples)
-    module = spec.network.build(spec.data.shape, spec.data.classes, 0).module.train()
+    module = spec.network.build(spec.data.shape, spec.data.classes, 0).module.train().to(device)
     images = torch.utils.data.TensorDataset(data.images, data.labels)
     loader = torch.utils.data.DataLoader(images, batch_size=spec.batch_size, shuffle=True, drop_last=True)
     optimizer = torch.optim.Adam(module.parameters(), lr=spec.learning_rate, weight_decay=spec.regularizer.strength)
@@ -82,7 +82,7 @@ def plain(spec: TrainSpec, prepare: Prepare | None = None) -> Callable[[], None]
 
     def steps(count: int) -> None:
         for batch, labels in itertools.islice(batches, count):
-            loss = cross_entropy(module(batch), labels)
+            loss = cross_entropy(module(batch.to(device)), labels.to(device))
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

@@ -18,6 +18,7 @@ LAYER = Layer(
     experiments="full_scale.experiments",
     run="full_scale.train:run",
     summarize="full_scale.summary:summarize",
+    run_together="full_scale.cohort:run_together",
     settings=(DATA, DOWNLOAD, DEVICE, CHECKPOINT),
     resumable=True,
     reference=Path(__file__).parent / "reference",

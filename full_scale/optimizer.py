@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -40,6 +41,8 @@ class Native:
     options: Callable[[Any], dict[str, Any]]
     fused_on: tuple[str, ...] = ()
     decouples: bool = False
+    replays: bool = True
+    """Whether it can be a part of a CUDA graph: all that changes from step to step is on the device."""
 
 
 def _adam_options(rule: Any) -> dict[str, Any]:
@@ -55,7 +58,10 @@ NATIVE: dict[type[AbstractUpdateRule], Native] = {
     NAdam: Native(torch.optim.NAdam, lambda r: {**_adam_options(r), "momentum_decay": r.momentum_decay}, decouples=True),
     RMSProp: Native(torch.optim.RMSprop, lambda r: {"alpha": r.beta2, "eps": r.epsilon, "momentum": r.momentum}),
     Adagrad: Native(
-        torch.optim.Adagrad, lambda r: {"eps": r.epsilon, "initial_accumulator_value": r.initial_accumulator}, ("cpu",)
+        torch.optim.Adagrad,
+        lambda r: {"eps": r.epsilon, "initial_accumulator_value": r.initial_accumulator},
+        ("cpu",),
+        replays=False,
     ),
     Adadelta: Native(torch.optim.Adadelta, lambda r: {"rho": r.beta2, "eps": r.epsilon}),
 }
@@ -82,6 +88,11 @@ class AbstractOptimizer(abc.ABC):
         """Goes on from what `state_dict` gave."""
 
 
+def can_replay(rule: AbstractUpdateRule) -> bool:
+    """Whether the steps of a rule can be a part of a CUDA graph."""
+    return type(rule) in NATIVE and NATIVE[type(rule)].replays
+
+
 def make_optimizer(
     groups: ParameterGroups, rule: AbstractUpdateRule, regularizer: AbstractRegularizer, learning_rate: float
 ) -> AbstractOptimizer:
@@ -91,10 +102,18 @@ def make_optimizer(
 
 
 class TorchOptimizer(AbstractOptimizer):
-    """Drives `torch.optim`; what torch does not regularize by itself is done beside it, before its step."""
+    """Drives `torch.optim`; what torch does not regularize by itself is done beside it, before its step.
+
+    With `replayed`, the rate is a tensor on the device of the parameters, and `replay` makes the steps.
+    """
 
     def __init__(
-        self, groups: ParameterGroups, rule: AbstractUpdateRule, regularizer: AbstractRegularizer, learning_rate: float
+        self,
+        groups: ParameterGroups,
+        rule: AbstractUpdateRule,
+        regularizer: AbstractRegularizer,
+        learning_rate: float,
+        replayed: bool = False,
     ) -> None:
         native, decayed = NATIVE[type(rule)], list[Tensor](groups.decayed.values())
         self._regularizer, self._learning_rate = regularizer, learning_rate
@@ -105,7 +124,11 @@ class TorchOptimizer(AbstractOptimizer):
             options["decoupled_weight_decay"] = True
         pairs = ((decayed, weight_decay or 0.0), (list(groups.free.values()), 0.0))
         torch_groups = [{"params": parameters, "weight_decay": decay} for parameters, decay in pairs if parameters]
-        self.inner = native.optimizer(torch_groups, lr=learning_rate, **options)
+        device = next(p.device for parameters, _ in pairs for p in parameters)
+        if replayed and device.type == "cuda" and "capturable" in inspect.signature(native.optimizer).parameters:
+            options["capturable"] = True
+        self._replayed, self._rate = replayed, torch.tensor(learning_rate, device=device)
+        self.inner = native.optimizer(torch_groups, lr=self._rate if replayed else learning_rate, **options)
 
     def step(self, schedule_scale: float) -> None:
         """See `AbstractOptimizer`."""
@@ -115,8 +138,15 @@ class TorchOptimizer(AbstractOptimizer):
             group["lr"] = self._learning_rate * schedule_scale
         self.inner.step()
 
+    def replay(self, learning_rate: Tensor, beside: Tensor) -> None:
+        """One update at a rate, with a weight of the regularizer beside it, that are numbers on the device."""
+        if self._by_hand:
+            self._regularize(float(self._regularizer.coupling == "coupled"), beside)
+        self._rate.copy_(learning_rate)
+        self.inner.step()
+
     @torch.no_grad()
-    def _regularize(self, inside: float, beside: float) -> None:
+    def _regularize(self, inside: float, beside: Any) -> None:
         """Both terms see the same parameters: the gradients were taken before this shift."""
         moving = [(p, p.grad) for p in self._by_hand if p.grad is not None]
         if not inside and isinstance(self._regularizer, L2):
@@ -124,7 +154,7 @@ class TorchOptimizer(AbstractOptimizer):
             return
         for parameter, gradient in moving:
             target, weight = (gradient, inside) if inside else (parameter, -beside)
-            target.add_(self._regularizer.gradient(parameter), alpha=weight)
+            target.add_(self._regularizer.gradient(parameter) * weight)
 
     def zero_grad(self) -> None:
         """See `AbstractOptimizer`."""
@@ -137,6 +167,9 @@ class TorchOptimizer(AbstractOptimizer):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See `AbstractOptimizer`."""
         self.inner.load_state_dict(state)
+        if self._replayed:
+            for group in self.inner.param_groups:
+                group["lr"] = self._rate
 
 
 def _weight_decay(native: Native, regularizer: AbstractRegularizer, learning_rate: float) -> float | None:

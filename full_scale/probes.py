@@ -17,7 +17,7 @@ from torch.nn.functional import adaptive_max_pool2d
 from full_scale.data.base import AbstractExamples
 from full_scale.models.base import BuiltNetwork, FeatureLayer
 from full_scale.parameters import ParameterGroups
-from mechanisms.dynamics import DynamicsState, Step, init
+from mechanisms.dynamics import DynamicsState, Step, init, split_step
 from mechanisms.dynamics import step as dynamics_step
 from mechanisms.regularizers import AbstractRegularizer
 from mechanisms.selectivity import activity, selectivity
@@ -65,6 +65,26 @@ class ForceProbe:
         w, g = _flat(self._parameters), _flat([p.grad for p in self._parameters])
         self.last = dynamics_step(w, g, self.state, learning_rate=self._learning_rate, schedule_scale=schedule_scale, **self._law)
         self.state = self.last.state
+
+    def replay(self, coefficients: tuple[Tensor, ...], learning_rate: Tensor, beside: Tensor) -> None:
+        """As `observe`, with the numbers of the step on the device of the network; the state changes in place."""
+        w, g = (
+            torch.cat([p.detach() for p in self._parameters]),
+            torch.cat([p.grad for p in self._parameters if p.grad is not None]),
+        )
+        regularizer: AbstractRegularizer = self._law["regularizer"]
+        inside = float(regularizer.coupling == "coupled")
+        moved, loss_force, reg_force, denominator, filters = split_step(self._law["rule"].direction)(
+            w, g, regularizer.gradient(w), self.state.filters, coefficients, inside, learning_rate, beside
+        )
+        for kept, value in zip(self.state.filters, filters, strict=True):
+            kept.copy_(value)
+        if self.last is None:
+            self.last = Step(moved.clone(), self.state, *(torch.empty_like(w) for _ in FORCES))
+        for kept, value in zip(
+            (self.last.loss_force, self.last.reg_force, self.last.denominator), (loss_force, reg_force, denominator), strict=True
+        ):
+            kept.copy_(value)
 
     def forces(self) -> dict[str, np.ndarray]:
         """Name → value of the last step for each feature, in layer order; NaN before the first step and without a scale."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from full_scale.checkpoints import Checkpoints, pack, unpack
-from full_scale.optimizer import make_optimizer
+from full_scale.device_step import DeviceStep
+from full_scale.optimizer import TorchOptimizer, can_replay, make_optimizer
 from full_scale.parallel import Workers, forward_in_shards
 from full_scale.parameters import group_parameters
 from full_scale.probes import ForceProbe, Observation, feature_table, observe, without_features
@@ -42,9 +43,14 @@ def run(spec: TrainSpec, seed: int, checkpoints: Path | None = None) -> tuple[Ta
     Raises:
         UserError: the loss is no longer a finite number, or the training does not fit into memory.
     """
-    width = f" (now {spec.network.width:g})" if hasattr(spec.network, "width") else ""
-    with computing(), memory_named(f"use a batch_size below {spec.batch_size} or a smaller network.width{width}"):
+    with computing(), training_memory(spec):
         return Training(spec, seed, checkpoints).run()
+
+
+def training_memory(spec: TrainSpec) -> AbstractContextManager[None]:
+    """Within it, a lack of memory is one line that names batch and width."""
+    width = f" (now {spec.network.width:g})" if hasattr(spec.network, "width") else ""
+    return memory_named(f"use a batch_size below {spec.batch_size} or a smaller network.width{width}")
 
 
 def index_batches(generator: np.random.Generator, examples: int, batch_size: int, skip: int = 0) -> Iterator[np.ndarray]:
@@ -61,7 +67,8 @@ def index_batches(generator: np.random.Generator, examples: int, batch_size: int
 class Training:
     """One training under way."""
 
-    def __init__(self, spec: TrainSpec, seed: int, checkpoints: Path | None = None) -> None:
+    def __init__(self, spec: TrainSpec, seed: int, checkpoints: Path | None = None, replay: bool | None = None) -> None:
+        """`replay`: whether steps are replayed by the device (see `DeviceStep`); by default on CUDA, where the rule can."""
         self.spec, self.seed, self.device = spec, seed, chosen_device()
         self.workers = Workers(spec.norm_shards, self.device)
         data = spec.data.load()
@@ -73,6 +80,10 @@ class Training:
         law = (self.groups, spec.rule, spec.regularizer, spec.learning_rate)
         self.optimizer, self.probe = make_optimizer(*law), ForceProbe(self.network, *law)
         self.module = self.workers.wrap(self.network.module)
+        self.replayed: DeviceStep | None = None
+        if self.device.type == "cuda" and can_replay(spec.rule) and self.workers.count == 1 if replay is None else replay:
+            self.optimizer = TorchOptimizer(*law, replayed=True)
+            self.replayed = DeviceStep(spec, self._loss, self.network.module, self.optimizer, self.probe)
         self.checkpoints = Checkpoints(checkpoints, {"spec_id": spec_id(spec), "seed": seed, "device": self.device.type})
         self.done, self.resumptions = 0, 0
         self.tables: dict[str, list[pd.DataFrame]] = {"features": [], "curve": [], "probes": []}
@@ -93,6 +104,8 @@ class Training:
             self._measure_if_due(math.nan)
         else:
             self._restore(kept)
+        if self.replayed is not None:
+            self.replayed.start_at(self.done)
         for images, labels in self._batches():
             self._update(images, labels, scales[self.done])
             self.done += 1
@@ -121,15 +134,19 @@ class Training:
     def _crop_stream(self, first: int) -> Callable[[int], np.random.Generator]:
         return lambda number: stream(self.seed, f"crop {first + number} {self.workers.rank}")
 
-    def _update(self, images: Tensor, labels: Tensor, scale: float) -> None:
+    def _loss(self, images: Tensor, labels: Tensor) -> Tensor:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.spec.precision == "bfloat16"):
-            loss = cross_entropy(forward_in_shards(self.module, images, self.workers.shards_here), labels)
+            return cross_entropy(forward_in_shards(self.module, images, self.workers.shards_here), labels)
+
+    def _update(self, images: Tensor, labels: Tensor, scale: float) -> None:
+        loss = self._loss(images, labels) if self.replayed is None else self.replayed.step(images, labels)
         if (self.done + 1) % STEPS_PER_CHECK_OF_LOSS.get(self.device.type, 100) == 0:
             self._require_finite(self.workers.mean(loss.detach().clone()).item(), self.done + 1)
-        self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.probe.observe(scale)
-        self.optimizer.step(scale)
+        if self.replayed is None:
+            self.optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            self.probe.observe(scale)
+            self.optimizer.step(scale)
 
     def _measure_if_due(self, learning_rate: float) -> None:
         if self.done in self.spec.measured_steps():
@@ -181,7 +198,7 @@ class Training:
             "done": self.done,
             "module": self.network.module.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "probe": (self.probe.state.step, [torch.as_tensor(values) for values in self.probe.state.filters]),
+            "probe": (self.done, [torch.as_tensor(values) for values in self.probe.state.filters]),
             "tables": {name: [pack(part) for part in parts] for name, parts in self.tables.items()},
             "seconds": self._spent(),
             "resumptions": self.resumptions,
@@ -192,7 +209,7 @@ class Training:
         self.network.module.load_state_dict(kept["module"])
         self.optimizer.load_state_dict(kept["optimizer"])
         steps, filters = kept["probe"]
-        numpy = self.device.type == "cpu"
+        numpy = isinstance(self.probe.state.filters[0], np.ndarray)
         self.probe.state = DynamicsState(steps, tuple(values.numpy() if numpy else values for values in filters))
         self.tables = {name: [unpack(part) for part in parts] for name, parts in kept["tables"].items()}
 
@@ -202,6 +219,7 @@ class Training:
             decayed, free = [], [*decayed, *free]
         return {
             **describe(next(self.network.module.parameters())),
+            "steps_replayed": self.replayed is not None,
             "processes": self.workers.count,
             "batch_size_a_process": self.spec.batch_size // self.workers.count,
             "statistics_synchronized": self.workers.synchronized,

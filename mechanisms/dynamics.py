@@ -16,7 +16,7 @@ from mechanisms.abstract_rules import AbstractUpdateRule, Coefficients, Directio
 from mechanisms.arrays import Array, filled
 from mechanisms.regularizers import AbstractRegularizer
 
-SplitStep = Callable[[Array, Array, Array, State, Coefficients, float, float, float], tuple[Array, Array, Array, Array, State]]
+SplitStep = Callable[[Array, Array, Array, State, Coefficients, float, Array, Array], tuple[Array, Array, Array, Array, State]]
 
 
 def split_step(direction: Direction) -> SplitStep:
@@ -33,8 +33,8 @@ def split_step(direction: Direction) -> SplitStep:
         state: State,
         coefficients: Coefficients,
         inside: float,
-        learning_rate: float,
-        beside: float,
+        learning_rate: Array,
+        beside: Array,
     ) -> tuple[Array, Array, Array, Array, State]:
         loss, reg, denominator, following = direction(gradient, inside * penalty, state, coefficients)
         loss_force = -(learning_rate * loss)

@@ -114,6 +114,10 @@ def build_parser(layer: Layer) -> OneLineParser:
         add_json_argument(one)
         if verb == "run":
             one.add_argument("--jobs", type=int, default=1, help="processes on this machine (%(default)s)")
+            if layer.run_together:
+                one.add_argument(
+                    "--together", type=int, default=1, metavar="N", help="runs in turn in each process (%(default)s)"
+                )
             for setting in layer.settings:
                 how: Any = {"metavar": setting.metavar} if setting.metavar else {"action": "store_const", "const": "1"}
                 one.add_argument(setting.option, dest=setting.variable, help=setting.help, **how)
@@ -173,7 +177,7 @@ def _run(layer: Layer, options: argparse.Namespace) -> None:
     store = Store(options.runs, layer.name)
     given = {setting.variable: getattr(options, setting.variable) for setting in layer.settings}
     os.environ.update({variable: value for variable, value in given.items() if value is not None})
-    run_all(layer, store, specs, seeds, options.jobs)
+    run_all(layer, store, specs, seeds, options.jobs, getattr(options, "together", 1))
     print_table(resolve(layer.summarize)(store, specs, seeds), options.json)
 
 

@@ -36,14 +36,15 @@ class Setting:
 class Layer:
     """One layer; the texts are "MODULE" or "MODULE:FUNCTION" and are imported when they are needed, not before.
 
-    A `resumable` layer's `run` takes a third argument: a folder for checkpoints. `reference` holds committed records, which stand
-    in for those that were not made here.
+    `run_together` takes several (spec, seed, folder for checkpoints) and makes them in turn in one process. A `resumable` layer's
+    `run` takes a third argument, that folder. `reference` holds committed records, which stand in for those not made here.
     """
 
     name: str
     experiments: str
     run: str
     summarize: str
+    run_together: str | None = None
     settings: tuple[Setting, ...] = ()
     resumable: bool = False
     reference: Path | None = None

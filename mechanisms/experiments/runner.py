@@ -34,15 +34,20 @@ class Unit:
         return f"{spec_id(self.spec)} seed {self.seed}"
 
 
-def run_all(layer: Layer, store: Store, specs: Iterable[Any], seeds: Iterable[int], jobs: int = 1) -> int:
-    """Makes every missing record of specs × seeds; returns how many were made. `jobs` > 1 uses that many processes."""
+def run_all(layer: Layer, store: Store, specs: Iterable[Any], seeds: Iterable[int], jobs: int = 1, together: int = 1) -> int:
+    """Makes every missing record of specs × seeds; returns how many were made.
+
+    `jobs` > 1 uses that many processes; each makes `together` runs in turn (a GPU that one small network cannot fill).
+    """
     require_whole("--jobs", jobs, 1)
+    require_whole("--together", together, 1)
     seeds = tuple(seeds)
     units = [Unit(spec, seed) for spec in specs for seed in seeds]
     store.require_writable()
     missing = [unit for unit in units if not _is_whole(store, unit)]
     if missing:
-        _report(layer, store, missing, min(jobs, len(missing)), len(units))
+        groups = [missing[start : start + together] for start in range(0, len(missing), together)]
+        _report(layer, store, groups, min(jobs, len(groups)), len(units))
     return len(missing)
 
 
@@ -59,14 +64,14 @@ def _is_whole(store: Store, unit: Unit) -> bool:
     return True
 
 
-def _report(layer: Layer, store: Store, missing: list[Unit], jobs: int, total: int) -> None:
-    done = total - len(missing)
+def _report(layer: Layer, store: Store, groups: list[list[Unit]], jobs: int, total: int) -> None:
+    done = total - sum(map(len, groups))
     if done:
         say(f"{done} of {total} runs are on record")
     bar = tqdm(total=total, initial=done, unit="run", disable=not sys.stderr.isatty(), file=sys.stderr)
     with bar:
         try:
-            for unit, seconds in _execute_all(layer, store, missing, jobs):
+            for unit, seconds in _execute_all(layer, store, groups, jobs):
                 bar.update()
                 done += 1
                 if bar.disable:
@@ -75,16 +80,17 @@ def _report(layer: Layer, store: Store, missing: list[Unit], jobs: int, total: i
             raise KeyboardInterrupt(f"{done} of {total} runs are on record; the same command continues") from None
 
 
-def _execute_all(layer: Layer, store: Store, units: list[Unit], jobs: int) -> Iterator[tuple[Unit, float]]:
+def _execute_all(layer: Layer, store: Store, groups: list[list[Unit]], jobs: int) -> Iterator[tuple[Unit, float]]:
     if jobs == 1:
-        yield from ((unit, execute(layer, store, unit)) for unit in units)
+        for group in groups:
+            yield from execute(layer, store, group)
         return
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(jobs, context, initializer=_start_worker) as executor:
-        futures = {executor.submit(execute, layer, store, unit): unit for unit in units}
+        futures = [executor.submit(_executed, layer, store, group) for group in groups]
         try:
             for future in concurrent.futures.as_completed(futures):
-                yield futures[future], future.result()
+                yield from future.result()
         except concurrent.futures.process.BrokenProcessPool:
             raise UserError(
                 "a worker process was killed (out of memory?): use fewer --jobs; the same command continues"
@@ -96,19 +102,34 @@ def _execute_all(layer: Layer, store: Store, units: list[Unit], jobs: int) -> It
             raise
 
 
-def execute(layer: Layer, store: Store, unit: Unit) -> float:
-    """Runs one unit and saves its record; returns the wall seconds."""
+def _executed(layer: Layer, store: Store, group: list[Unit]) -> list[tuple[Unit, float]]:
+    return list(execute(layer, store, group))
+
+
+def execute(layer: Layer, store: Store, group: list[Unit]) -> Iterator[tuple[Unit, float]]:
+    """Makes the units of a group in turn, or one alone, and saves each record; yields each unit with its wall seconds."""
     started = time.perf_counter()
-    checkpoints = (store.checkpoints(unit.spec, unit.seed),) if layer.resumable else ()
+    places = [(store.checkpoints(unit.spec, unit.seed),) if layer.resumable else () for unit in group]
+    arguments = [(unit.spec, unit.seed, *place) for unit, place in zip(group, places, strict=True)]
     try:
-        tables, extra = resolve(layer.run)(unit.spec, unit.seed, *checkpoints)
+        for number, tables, extra in _results(layer, arguments):
+            unit, seconds = group[number], time.perf_counter() - started
+            store.save(unit.spec, unit.seed, tables, {"seconds": round(seconds, 3), **extra})
+            for folder in places[number]:
+                shutil.rmtree(folder, ignore_errors=True)
+            yield unit, seconds
     except MemoryError:
-        raise UserError(f"{layer.name} {unit} does not fit into memory: use fewer settings, features or records") from None
-    seconds = time.perf_counter() - started
-    store.save(unit.spec, unit.seed, tables, {"seconds": round(seconds, 3), **extra})
-    for folder in checkpoints:
-        shutil.rmtree(folder, ignore_errors=True)
-    return seconds
+        names = ", ".join(map(str, group))
+        raise UserError(f"{layer.name} {names} does not fit into memory: use fewer settings, features or records") from None
+
+
+def _results(layer: Layer, arguments: list[tuple[Any, ...]]) -> Iterator[tuple[int, Any, dict[str, Any]]]:
+    if len(arguments) > 1 and layer.run_together:
+        yield from resolve(layer.run_together)(arguments)
+        return
+    run = resolve(layer.run)
+    for number, one in enumerate(arguments):
+        yield number, *run(*one)
 
 
 def _start_worker() -> None:

@@ -1,0 +1,47 @@
+"""Several trainings in one process, a step of each in turn; on a GPU each has a stream, so that small networks share it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from full_scale.process import computing
+from full_scale.spec import TrainSpec
+from full_scale.train import Tables, Training, training_memory
+
+Unit = tuple[TrainSpec, int, Path | None]
+"""A spec, a seed, and a folder for checkpoints."""
+
+
+def run_together(units: Sequence[Unit]) -> Iterator[tuple[int, Tables, dict[str, Any]]]:
+    """The number of each unit in `units`, with what `full_scale.train.run` gives for it, as they end.
+
+    No training sees another: each draws from its own streams, so the results are those of trainings one after the other.
+
+    Raises:
+        UserError: as `run`, at the first training that fails.
+    """
+    with computing():
+        members = []
+        for unit in units:
+            with training_memory(unit[0]):
+                training = Training(*unit)
+            members.append((training, training.steps(), _stream(training.device)))
+        going = dict(enumerate(members))
+        while going:
+            for number, (training, steps, stream) in list(going.items()):
+                with stream, training_memory(training.spec):
+                    finished = next(steps, None) is None
+                if finished:
+                    del going[number]
+                    yield number, *training.result()
+
+
+def _stream(device: torch.device) -> AbstractContextManager[Any]:
+    if device.type != "cuda":
+        return nullcontext()
+    return torch.cuda.stream(torch.cuda.Stream(device))  # type: ignore[no-untyped-call]
