@@ -70,4 +70,7 @@ def _test_error(axes: Axes, curve: pd.DataFrame, colours: dict[str, str]) -> Non
         axes.plot(np.full(len(errors), index) + np.linspace(-0.15, 0.15, len(errors)), errors, "o", color=colour, markersize=3)
         axes.hlines(errors.mean(), index - 0.3, index + 0.3, color=colour)
     axes.set_xticks([])
-    axes.set(xlabel="setting (colour)", ylabel="test error at the end [%]", ylim=(0, None), xlim=(-0.6, len(colours) - 0.4))
+    highest = 100 * last["test_error"].max()
+    axes.set(
+        xlabel="setting (colour)", ylabel="test error at the end [%]", ylim=(0, 1.1 * highest), xlim=(-0.6, len(colours) - 0.4)
+    )

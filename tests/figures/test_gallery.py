@@ -19,12 +19,15 @@ SMALL = {
     "death": ["steps=200", "features=2"],
     "digits": ["steps=4", "network.width=0.03125", "measurements=2"],
     "optimizers": ["steps=4", "network.width=0.03125", "measurements=2"],
+    "decayed_parameters": ["steps=4", "network.width=0.03125", "measurements=2"],
+    "strength": ["steps=4", "network.width=0.03125", "measurements=2", "regularizer.strength=1e-3"],
 }
 SERIES = {
     "decay": [15] * 9,
     "selectivity": [4, 4],
     "digits_sparsity": [4, 0, 4],
     "photographs_sparsity": [4, 0, 4],
+    "photographs_knobs": [4, 2, 3],
     "phase_diagrams": [0, 1, 0, 1],
 }
 """Panels of each figure, and lines in each that carry data."""
@@ -39,7 +42,11 @@ def runs(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def _small_experiments(monkeypatch):
     """Every need asks for a small version of its experiment."""
-    small = lambda need: LAYERS[need.layer].specs(need.experiment, SMALL[need.experiment])  # noqa: E731
+
+    def small(need):
+        sizes = [text for text in need.overrides if text.startswith("batch_size=")]
+        return LAYERS[need.layer].specs(need.experiment, [*SMALL[need.experiment], *sizes])
+
     monkeypatch.setattr(figures.needs, "specs_of", small)
 
 
