@@ -66,13 +66,12 @@ def strength(preset: str = "demo") -> Specs:
 
 
 def batch_size(preset: str = "demo") -> Specs:
-    """Batches of 20 to 160 images, at equal steps and at equal epochs.
+    """Batches of 20 to 160 images (80 in the preset `short`), at equal steps and at equal epochs.
 
     At equal steps every run makes as many updates: the fair comparison. At equal epochs larger batches make fewer updates, so
     that is no evidence for the batch size itself.
     """
-    base = PROTOCOLS[preset].base
-    sizes = [20, base.batch_size, 80, 160]
+    base, sizes = PROTOCOLS[preset].base, PROTOCOLS[preset].batch_sizes
     steps = [replace(base, batch_size=size) for size in sizes]
     epochs = [replace(base, batch_size=size, steps=base.steps * base.batch_size // size) for size in sizes]
     return (*steps, *epochs)

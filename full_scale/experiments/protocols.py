@@ -28,6 +28,7 @@ class Protocol:
     momentum: tuple[float, ...]
     """Of SGD under coupled L2."""
     width: float = 0.25
+    batch_sizes: tuple[int, ...] = (20, 40, 80, 160)
 
     def with_rule(self, rule: AbstractUpdateRule, strength: float, coupling: str = "coupled") -> TrainSpec:
         """The base with another rule, at its own rate, and another L2."""
@@ -68,6 +69,7 @@ SHORT = Protocol(
     strengths=(3e-4, 1e-3, 3e-3),
     independent=1e-3,
     momentum=(2e-3, 5e-3),
+    batch_sizes=(20, 40, 80),
 )
 """20,000 photographs at 16 × 16 pixels, width 1/4, 12 epochs."""
 
