@@ -12,6 +12,7 @@ install: .venv/.installed
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet torch==2.13.0
 	$(BIN)/python -m pip install --quiet --requirement requirements.txt
+	$(BIN)/python -m pip install --quiet --no-deps torchvision==0.28.0  # its networks, in tests alone
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	touch $@
 

@@ -21,6 +21,8 @@ class AbstractAugmentation(abc.ABC):
     """What every augmentation provides; `name` is what a user types."""
 
     name: ClassVar[str]
+    crops: ClassVar[bool] = False
+    """Whether images that are decoded from files are cropped at random on the way."""
 
     def draw(self, generator: np.random.Generator, count: int) -> np.ndarray | None:
         """Uniform numbers in [0, 1), float32 of shape (count, DRAWS); None where nothing is random."""
@@ -59,9 +61,13 @@ class Flip(AbstractAugmentation):
 
 @dataclass(frozen=True)
 class FlipCrop(AbstractAugmentation):
-    """Flips, then shifts each image by up to `padding` pixels in both directions; what comes in from outside is 0, the mean."""
+    """Flips, then shifts each image by up to `padding` pixels in both directions; what comes in from outside is 0, the mean.
+
+    Images that are decoded from files are cropped at random to their size on the way, besides.
+    """
 
     name: ClassVar[str] = "flip_crop"
+    crops: ClassVar[bool] = True
     padding: int = 4
 
     def __post_init__(self) -> None:

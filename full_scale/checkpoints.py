@@ -22,10 +22,13 @@ NAME = "checkpoint.pt"
 
 
 class Checkpoints:
-    """Keeps the state of one training in a folder: written beside the last one, then renamed over it."""
+    """Keeps the state of one training in a folder: written beside the last one, then renamed over it.
 
-    def __init__(self, folder: Path | None, identity: dict[str, Any]) -> None:
-        self._path = None if folder is None else folder / NAME
+    Of several processes on one training only the one that `writes` does.
+    """
+
+    def __init__(self, folder: Path | None, identity: dict[str, Any], writes: bool = True) -> None:
+        self._path, self._writes = None if folder is None else folder / NAME, writes
         self._identity = {"format": FORMAT, "torch": str(torch.__version__), **identity}
         self._every, self._last = _seconds(), time.monotonic()
 
@@ -46,8 +49,12 @@ class Checkpoints:
         return None
 
     def offer(self, state: Callable[[], Any]) -> None:
-        """Keeps the state if the last one is old enough; a failure leaves the last one and the training as they are."""
-        if self._path is None or time.monotonic() - self._last < self._every:
+        """Keeps the state if the last one is old enough; a failure leaves the last one and the training as they are.
+
+        Raises:
+            UserError: `state` refuses to be kept.
+        """
+        if self._path is None or not self._writes or time.monotonic() - self._last < self._every:
             return
         partial = self._path.with_name(f".{NAME}.{uuid.uuid4().hex[:8]}.partial")
         try:

@@ -12,6 +12,7 @@ import torch
 from full_scale.process import computing
 from full_scale.spec import TrainSpec
 from full_scale.train import Tables, Training, training_memory
+from mechanisms.validation import UserError
 
 Unit = tuple[TrainSpec, int, Path | None]
 """A spec, a seed, and a folder for checkpoints."""
@@ -23,7 +24,7 @@ def run_together(units: Sequence[Unit]) -> Iterator[tuple[int, Tables, dict[str,
     No training sees another: each draws from its own streams, so the results are those of trainings one after the other.
 
     Raises:
-        UserError: as `run`, at the first training that fails.
+        UserError: as `run`, of the first training that failed, after all others have ended.
     """
     with computing():
         members = []
@@ -31,14 +32,21 @@ def run_together(units: Sequence[Unit]) -> Iterator[tuple[int, Tables, dict[str,
             with training_memory(unit[0]):
                 training = Training(*unit)
             members.append((training, training.steps(), _stream(training.device)))
-        going = dict(enumerate(members))
+        going, failures = dict(enumerate(members)), []
         while going:
             for number, (training, steps, stream) in list(going.items()):
-                with stream, training_memory(training.spec):
-                    finished = next(steps, None) is None
+                try:
+                    with stream, training_memory(training.spec):
+                        finished = next(steps, None) is None
+                except UserError as error:
+                    failures.append(error)
+                    del going[number]
+                    continue
                 if finished:
                     del going[number]
                     yield number, *training.result()
+        if failures:
+            raise failures[0]
 
 
 def _stream(device: torch.device) -> AbstractContextManager[Any]:

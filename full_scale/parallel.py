@@ -21,8 +21,10 @@ from mechanisms.validation import UserError
 class Workers:
     """The processes of one training; one alone unless `torchrun` started this process."""
 
-    def __init__(self, norm_shards: int, device: torch.device) -> None:
+    def __init__(self, batch_size: int, norm_shards: int, device: torch.device) -> None:
         self.count, self.rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
+        if batch_size % self.count:
+            raise UserError(f"batch_size = {batch_size} on {self.count} processes: use a multiple of {self.count}")
         if norm_shards not in (1, self.count) and self.count > 1:
             raise UserError(
                 f"norm_shards = {norm_shards} on {self.count} processes: use norm_shards={self.count}, statistics of each process"
@@ -69,7 +71,8 @@ def _synchronized(norm: Any, images: Tensor) -> Tensor:
     """
     if not norm.training:
         return type(norm).forward(norm, images)  # type: ignore[no-any-return]
-    axes = [0, *range(2, images.dim())]
+    axes, given = [0, *range(2, images.dim())], images.dtype
+    images = images.float() if given in (torch.bfloat16, torch.float16) else images
     count = images.numel() // images.shape[1] * dist.get_world_size()
     mean = all_reduce(images.sum(axes)) / count  # type: ignore[no-untyped-call]
     centred = images - _column(mean, images)
@@ -79,7 +82,7 @@ def _synchronized(norm: Any, images: Tensor) -> Tensor:
         norm.running_mean.lerp_(mean, norm.momentum)
         norm.running_var.lerp_(variance * count / (count - 1), norm.momentum)
     scale = torch.rsqrt(variance + norm.eps) * norm.weight
-    return centred * _column(scale, images) + _column(norm.bias, images)
+    return (centred * _column(scale, images) + _column(norm.bias, images)).to(given)
 
 
 def _column(values: Tensor, images: Tensor) -> Tensor:

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
-NORMALIZATIONS = (_BatchNorm, nn.GroupNorm, nn.LayerNorm)
+from full_scale.models.parts.tracing import NORMS
+
+NORMALIZATIONS = (*NORMS, nn.BatchNorm3d, nn.LayerNorm)
 SELECTIONS: dict[str, Callable[[nn.Module], bool]] = {
     "all": lambda owner: True,
     "no_norm": lambda owner: not isinstance(owner, NORMALIZATIONS),
@@ -30,11 +31,12 @@ class ParameterGroups:
 
 
 def group_parameters(module: nn.Module, decayed: str) -> ParameterGroups:
-    """The trainable parameters of a module, split by a choice of `TrainSpec.decayed`."""
-    groups = ParameterGroups({}, {})
+    """The trainable parameters of a module, each once, split by a choice of `TrainSpec.decayed`."""
+    groups, seen = ParameterGroups({}, {}), set[int]()
     for prefix, owner in module.named_modules():
         for name, parameter in owner.named_parameters(recurse=False):
             acts = SELECTIONS[decayed](owner) and not (decayed in BIASES_KEPT and name == "bias")
-            if parameter.requires_grad:
+            if parameter.requires_grad and id(parameter) not in seen:
+                seen.add(id(parameter))
                 (groups.decayed if acts else groups.free)[f"{prefix}.{name}".lstrip(".")] = parameter
     return groups

@@ -19,6 +19,7 @@ from full_scale.models.base import BuiltNetwork, FeatureLayer
 from full_scale.parameters import ParameterGroups
 from mechanisms.dynamics import DynamicsState, Step, init, split_step
 from mechanisms.dynamics import step as dynamics_step
+from mechanisms.experiments.streams import stream
 from mechanisms.regularizers import AbstractRegularizer
 from mechanisms.selectivity import activity, selectivity
 from mechanisms.update_rules import AbstractUpdateRule
@@ -45,7 +46,7 @@ class ForceProbe:
         learning_rate: float,
     ) -> None:
         self._layers = network.layers
-        norms = [layer.norm for layer in network.layers if layer.norm is not None]
+        norms = [layer.norm for layer in network.layers if layer.norm is not None and _is_trained(layer.norm)]
         self._parameters = [norm.weight for norm in norms] + [norm.bias for norm in norms]
         decayed = {id(parameter) for parameter in groups.decayed.values()} & {id(p) for p in self._parameters}
         if decayed and len(decayed) < len(self._parameters):
@@ -68,6 +69,8 @@ class ForceProbe:
 
     def replay(self, coefficients: tuple[Tensor, ...], learning_rate: Tensor, beside: Tensor) -> None:
         """As `observe`, with the numbers of the step on the device of the network; the state changes in place."""
+        if not self._parameters:
+            return
         w, g = (
             torch.cat([p.detach() for p in self._parameters]),
             torch.cat([p.grad for p in self._parameters if p.grad is not None]),
@@ -94,12 +97,25 @@ class ForceProbe:
         parts, start = [], 0
         values = None if flat is None else _numpy(flat)
         for layer in self._layers:
-            if layer.norm is None or values is None:
+            if layer.norm is None or not _is_trained(layer.norm) or values is None:
                 parts.append(np.full(layer.features, np.nan, np.float32))
             else:
                 parts.append(values[start : start + layer.features])
                 start += layer.features
         return np.concatenate(parts)
+
+
+def _is_trained(norm: nn.Module) -> bool:
+    return all(parameter.requires_grad for parameter in norm.parameters(recurse=False))
+
+
+def __getattr__(name: str) -> Any:
+    """`SparsityMonitor` is offered here too; it is built on this module, so it cannot be imported at the top."""
+    if name == "SparsityMonitor":
+        from full_scale.monitor import SparsityMonitor
+
+        return SparsityMonitor
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def _numpy(values: Any) -> np.ndarray:
@@ -146,6 +162,11 @@ def observe(network: BuiltNetwork, examples: AbstractExamples) -> Observation:
         1 - torch.stack([used for _, used, _ in parts]).sum(dim=0) / sum(places for _, _, places in parts) for parts in recorded
     )
     return Observation(torch.cat(scores), torch.cat(labels), peaks, zeros)
+
+
+def mixed_order(count: int) -> np.ndarray:
+    """The numbers from 0 to `count` - 1 in an order that is the same in every run; stored sets may be sorted by class."""
+    return stream(0, "mixed_order").permutation(count)
 
 
 def in_order(count: int) -> Iterator[np.ndarray]:
@@ -201,7 +222,8 @@ def _columns(layer: FeatureLayer, peaks: Tensor, zeros: Tensor, batch_size: int)
     incoming, weights = layer.incoming().norm(dim=1), layer.outgoing()
     outgoing = missing if weights is None else weights.norm(dim=1)
     size = min(batch_size, len(peaks))
-    batches = torch.stack([batch.amax(dim=0) for batch in torch.split(peaks, size) if len(batch) == size])
+    mixed = peaks[torch.from_numpy(mixed_order(len(peaks))).to(peaks.device)]
+    batches = torch.stack([batch.amax(dim=0) for batch in torch.split(mixed, size) if len(batch) == size])
     columns = {
         "scale": scale,
         "shift": shift,
@@ -232,8 +254,15 @@ def without_features(network: BuiltNetwork, removed: pd.Series) -> Iterator[None
         for layer, mark in zip(network.layers, marks, strict=True):
             for parameter in (layer.norm or layer.conv).parameters(recurse=False):
                 kept.append((parameter, parameter.clone()))
-                parameter[mark.to(parameter.device)] = 0
+                _by_feature(parameter, layer)[mark.to(parameter.device)] = 0
         yield
     finally:
         for parameter, before in kept:
             parameter.copy_(before)
+
+
+def _by_feature(parameter: Tensor, layer: FeatureLayer) -> Tensor:
+    """The parameter with the features of its layer on the first axis."""
+    if parameter is not layer.conv.weight or not isinstance(layer.conv, nn.ConvTranspose2d):
+        return parameter
+    return parameter.transpose(0, 1)

@@ -18,6 +18,7 @@ from mechanisms.validation import LARGEST_COUNT, require, require_above, require
 
 DECAYED = ("all", "no_norm", "norm", "conv")
 PRECISIONS = ("float32", "bfloat16")
+MOST_STEPS = 10**7
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,11 +28,11 @@ class TrainSpec:
     `decayed` names the parameters that the regularizer acts on: `all`; `no_norm`, all but the scales and shifts of
     normalizations; `norm`, only those; `conv`, only convolution weights. An epoch drops its last, incomplete batch.
     `measurements` evenly spaced moments are recorded on the whole training set, the last at the end of the run, and the initial
-    network besides; `probes` moments on the first `probe_images` training images (0: none). Where there are fewer steps than
+    network besides; `probes` moments on the same `probe_images` training images (0: none). Where there are fewer steps than
     moments, every step is one.
 
-    `precision` is that of convolutions and matrix products under autocast; parameters, moments and normalizations stay float32,
-    and measuring is always float32. `norm_shards` equal parts of each batch get BatchNorm statistics of their own; the running
+    `precision` is that of what autocast lowers; parameters, moments and the statistics of normalizations stay float32, and
+    measuring is always float32. `norm_shards` equal parts of each batch get BatchNorm statistics of their own; the running
     ones are those of the first part. That is what data-parallel training without synchronized statistics does, and it changes
     sparsity; 1 is the ordinary network, on however many devices.
     """
@@ -58,9 +59,11 @@ class TrainSpec:
         require_above("learning_rate", self.learning_rate, 0)
         require_whole("batch_size", self.batch_size, 2, self.data.train_size or LARGEST_COUNT)
         require_whole("norm_shards", self.norm_shards, 1)
-        shards = [n for n in range(1, self.batch_size // 2 + 1) if self.batch_size % n == 0]
-        require(self.norm_shards in shards, "norm_shards", self.norm_shards, f"a divisor of the batch, one of {shards}")
-        require_whole("steps", self.steps, 1)
+        parts = self.batch_size % self.norm_shards == 0 and self.batch_size >= 2 * self.norm_shards
+        require(
+            parts, "norm_shards", self.norm_shards, f"a divisor of batch_size = {self.batch_size} that leaves two images a part"
+        )
+        require_whole("steps", self.steps, 1, MOST_STEPS)
         require_whole("measurements", self.measurements, 1)
         require_whole("probes", self.probes, 0)
         require_whole("probe_images", self.probe_images, 1)

@@ -16,11 +16,12 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from full_scale.checkpoints import Checkpoints, pack, unpack
+from full_scale.data.decoding import DRAWS as CROP_DRAWS
 from full_scale.device_step import DeviceStep
 from full_scale.optimizer import TorchOptimizer, can_replay, make_optimizer
 from full_scale.parallel import Workers, forward_in_shards
 from full_scale.parameters import group_parameters
-from full_scale.probes import ForceProbe, Observation, feature_table, observe, without_features
+from full_scale.probes import ForceProbe, Observation, feature_table, mixed_order, observe, without_features
 from full_scale.process import chosen_device, computing, describe, memory_named
 from full_scale.spec import TrainSpec
 from mechanisms.dynamics import DynamicsState
@@ -38,7 +39,8 @@ def run(spec: TrainSpec, seed: int, checkpoints: Path | None = None) -> tuple[Ta
     """The tables of one training (`features`, `curve`, and `probes` where asked for), and what its manifest should say.
 
     With a folder for `checkpoints`, a run that was cut off goes on from the last one and ends with the same bits. Settings of the
-    process are restored after (see `full_scale.process`). No global random generator is seeded or drawn from.
+    process are restored after (see `full_scale.process`), torch's global random generator too; what a network draws from it while
+    training (dropout) is decided by the seed and the step.
 
     Raises:
         UserError: the loss is no longer a finite number, or the training does not fit into memory.
@@ -70,13 +72,17 @@ class Training:
     def __init__(self, spec: TrainSpec, seed: int, checkpoints: Path | None = None, replay: bool | None = None) -> None:
         """`replay`: whether steps are replayed by the device (see `DeviceStep`); by default on CUDA, where the rule can."""
         self.spec, self.seed, self.device = spec, seed, chosen_device()
-        self.workers = Workers(spec.norm_shards, self.device)
+        self.workers = Workers(spec.batch_size, spec.norm_shards, self.device)
         data = spec.data.load()
         self.train, self.test = data.train.to(self.device), data.test.to(self.device)
-        self.probed = self.train.take(np.arange(min(spec.probe_images, len(self.train)))) if spec.probes else None
+        if len(self.train) < spec.batch_size:
+            raise UserError(f"batch_size = {spec.batch_size}, but there are {len(self.train)} training images: use a smaller one")
+        self.probed = self.train.take(mixed_order(len(self.train))[: spec.probe_images]) if spec.probes else None
         self.network = spec.network.build(spec.data.shape, spec.data.classes, seed)
         self.network.module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.groups = group_parameters(self.network.module, spec.decayed)
+        self._require_parameters()
+        self.noise = int(stream(seed, "network").integers(2**62))
         law = (self.groups, spec.rule, spec.regularizer, spec.learning_rate)
         self.optimizer, self.probe = make_optimizer(*law), ForceProbe(self.network, *law)
         self.module = self.workers.wrap(self.network.module)
@@ -84,7 +90,9 @@ class Training:
         if self.device.type == "cuda" and can_replay(spec.rule) and self.workers.count == 1 if replay is None else replay:
             self.optimizer = TorchOptimizer(*law, replayed=True)
             self.replayed = DeviceStep(spec, self._loss, self.network.module, self.optimizer, self.probe)
-        self.checkpoints = Checkpoints(checkpoints, {"spec_id": spec_id(spec), "seed": seed, "device": self.device.type})
+        self.checkpoints = Checkpoints(
+            checkpoints, {"spec_id": spec_id(spec), "seed": seed, "device": self.device.type}, self.workers.rank == 0
+        )
         self.done, self.resumptions = 0, 0
         self.tables: dict[str, list[pd.DataFrame]] = {"features": [], "curve": [], "probes": []}
         self.started = time.process_time()
@@ -98,7 +106,7 @@ class Training:
 
     def steps(self) -> Iterator[int]:
         """Makes one step after another, measuring on the way; yields after each how many are done."""
-        scales = self.spec.schedule.scale(np.arange(self.spec.steps), self.spec.steps).tolist()
+        scales = self.spec.schedule.scale(np.arange(self.spec.steps), self.spec.steps)
         kept = self.checkpoints.load(self.device)
         if kept is None:
             self._measure_if_due(math.nan)
@@ -107,9 +115,9 @@ class Training:
         if self.replayed is not None:
             self.replayed.start_at(self.done)
         for images, labels in self._batches():
-            self._update(images, labels, scales[self.done])
+            self._update(images, labels, float(scales[self.done]))
             self.done += 1
-            self._measure_if_due(self.spec.learning_rate * scales[self.done - 1])
+            self._measure_if_due(self.spec.learning_rate * float(scales[self.done - 1]))
             if self.done < self.spec.steps:
                 self.checkpoints.offer(self._state)
             yield self.done
@@ -125,20 +133,27 @@ class Training:
         first, augmentation = self.done, self.spec.augmentation
         order = index_batches(stream(self.seed, "data_order"), len(self.train), self.spec.batch_size, skip=first)
         rows = (self.workers.part(batch) for batch in order)
-        for number, (images, labels) in enumerate(self.train.batches(rows, self._crop_stream(first)), start=first):
+        crop = self._crop_stream(first) if augmentation.crops else None
+        for number, (images, labels) in enumerate(self.train.batches(rows, crop), start=first):
             draws = augmentation.draw(stream(self.seed, f"augmentation {number}"), self.spec.batch_size)
             if draws is not None:
                 images = augmentation.apply(images, torch.from_numpy(self.workers.part(draws)).to(self.device))
             yield images.contiguous(memory_format=torch.channels_last), labels
 
     def _crop_stream(self, first: int) -> Callable[[int], np.random.Generator]:
-        return lambda number: stream(self.seed, f"crop {first + number} {self.workers.rank}")
+        def of_this_process(number: int) -> np.random.Generator:
+            generator = stream(self.seed, f"crop {first + number}")
+            generator.random(self.workers.rank * (self.spec.batch_size // self.workers.count) * CROP_DRAWS)
+            return generator
+
+        return of_this_process
 
     def _loss(self, images: Tensor, labels: Tensor) -> Tensor:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.spec.precision == "bfloat16"):
             return cross_entropy(forward_in_shards(self.module, images, self.workers.shards_here), labels)
 
     def _update(self, images: Tensor, labels: Tensor, scale: float) -> None:
+        torch.manual_seed(self.noise + self.done)
         loss = self._loss(images, labels) if self.replayed is None else self.replayed.step(images, labels)
         if (self.done + 1) % STEPS_PER_CHECK_OF_LOSS.get(self.device.type, 100) == 0:
             self._require_finite(self.workers.mean(loss.detach().clone()).item(), self.done + 1)
@@ -193,7 +208,18 @@ class Training:
     def _spent(self) -> dict[str, float]:
         return self.seconds | {"cpu_seconds": self.seconds["cpu_seconds"] + time.process_time() - self.started}
 
+    def _require_parameters(self) -> None:
+        if not self.groups.decayed and not self.groups.free:
+            raise UserError(f"network = {self.spec.network.name} has no trainable parameter")
+        if not self.groups.decayed and self.spec.regularizer.strength:
+            raise UserError(
+                f"decayed = {self.spec.decayed} selects no parameter of network = {self.spec.network.name}: the regularizer"
+                " would do nothing; use decayed=all or regularizer.strength=0"
+            )
+
     def _state(self) -> dict[str, Any]:
+        for parameter in self.network.module.parameters():
+            self._require_finite(parameter.detach().sum().item(), self.done)
         return {
             "done": self.done,
             "module": self.network.module.state_dict(),

@@ -30,7 +30,7 @@ def table1(preset: str = "demo") -> Specs:
     """Rule × coupling × strength, as in the first table of the papers.
 
     Adam under coupled L2 of three strengths, under independent and decoupled decay, and without a regularizer; SGD with
-    momentum under coupled L2; the other adaptive rules under the middle strength. The demo leaves five of the rules out.
+    momentum under coupled L2; the other adaptive rules under the middle strength. The demo has AMSGrad and Adamax of these.
     """
     protocol = PROTOCOLS[preset]
     adam, middle = protocol.base.rule, protocol.base.regularizer.strength

@@ -5,8 +5,10 @@ Presets as everywhere, but a `demo` on a network that does not fit digits runs o
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
+from full_scale.augmentation import AbstractAugmentation, Flip, FlipCrop, NoAugmentation
 from full_scale.data.base import AbstractDataset
 from full_scale.data.cifar10 import Cifar10, Cifar10Jpeg
 from full_scale.data.digits import Digits
@@ -31,14 +33,14 @@ class Size:
     network: AbstractNetwork
     steps: int | None = None
     batch_size: int = 40
+    augmentation: AbstractAugmentation = field(default_factory=Flip)
 
 
 def _four(preset: str, size: Size) -> Specs:
     specs = PROTOCOLS[preset].four()
     steps = size.steps or specs[0].steps
-    return tuple(
-        replace(spec, data=size.data, network=size.network, steps=steps, batch_size=size.batch_size) for spec in specs
-    )
+    common: dict[str, Any] = {"data": size.data, "network": size.network, "steps": steps, "batch_size": size.batch_size}
+    return tuple(replace(spec, augmentation=size.augmentation, **common) for spec in specs)
 
 
 def vgg16(preset: str = "demo") -> Specs:
@@ -54,12 +56,12 @@ def vgg16(preset: str = "demo") -> Specs:
 def vgg11_imagenet(preset: str = "demo") -> Specs:
     """VGG-11 with its three linear layers: width 1/16 on synthetic images, 1/4 on Tiny-ImageNet, whole on ImageNet for 60 epochs.
 
-    Batch 60 on ImageNet; the number of epochs is this package's choice.
+    Batch 60 on ImageNet, so that 60 epochs are as many steps as there are images; their number is this package's choice.
     """
     sizes = {
         "demo": Size(Synthetic(side=32, train_images=2000, test_images=500), VGG(depth=11, head="imagenet", width=1 / 16), 600),
-        "short": Size(TinyImageNet(), VGG(depth=11, head="imagenet", width=0.25), 10_000),
-        "paper": Size(ImageNet(), VGG(depth=11, head="imagenet"), 60 * 1_281_167 // 60, batch_size=60),
+        "short": Size(TinyImageNet(), VGG(depth=11, head="imagenet", width=0.25), 10_000, augmentation=FlipCrop()),
+        "paper": Size(ImageNet(), VGG(depth=11, head="imagenet"), 1_281_167, batch_size=60, augmentation=FlipCrop()),
     }
     return _four(preset, sizes[preset])
 
@@ -67,8 +69,8 @@ def vgg11_imagenet(preset: str = "demo") -> Specs:
 def resnet(preset: str = "demo") -> Specs:
     """Residual networks: ResNet-20 on digits and on small photographs; ResNet-56 on CIFAR-10 and ResNet-50 on Tiny-ImageNet."""
     sizes = {
-        "demo": [Size(Digits(), ResNet())],
+        "demo": [Size(Digits(), ResNet(), augmentation=NoAugmentation())],
         "short": [Size(SMALL_PHOTOGRAPHS, ResNet())],
-        "paper": [Size(Cifar10(), ResNet(depth=56)), Size(TinyImageNet(), ResNet50())],
+        "paper": [Size(Cifar10(), ResNet(depth=56)), Size(TinyImageNet(), ResNet50(), augmentation=FlipCrop())],
     }
     return tuple(spec for size in sizes[preset] for spec in _four(preset, size))

@@ -11,12 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mechanisms.experiments.records import read_manifest, read_tables
+from mechanisms.experiments.runner import say
 from mechanisms.experiments.specs import flatten_json
 from mechanisms.experiments.tables import SPEC_PREFIX
 from mechanisms.validation import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+RUN_FIELDS = ("effective_steps",)
+"""What a manifest says of a run that becomes a column of its tables, besides the spec."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,10 @@ def make(need: Need, runs: Path, jobs: int) -> None:
 
 
 def load(need: Need, runs: Path, *, jobs: int, run_missing: bool) -> pd.DataFrame:
-    """The table of a need over all specs and seeds, with the spec spread into columns; raises `MissingRecords`."""
+    """The table of a need over all specs and seeds, with the spec spread into columns; raises `MissingRecords`.
+
+    Where committed records stand in for missing ones, a line on standard error says so.
+    """
     import pandas as pd
 
     found = folders(need, runs)
@@ -71,6 +79,9 @@ def load(need: Need, runs: Path, *, jobs: int, run_missing: bool) -> pd.DataFram
             raise MissingRecords(need.command)
         make(need, runs, jobs)
         found = folders(need, runs)
+    committed = sum(runs.absolute() not in folder.absolute().parents for folder in found)
+    if committed:
+        say(f"{need.command}: {committed} of {len(found)} records are those that come with the package")
     return pd.concat([_read(folder, need.table) for folder in found], ignore_index=True)
 
 
@@ -78,5 +89,6 @@ def _read(folder: Path, table: str) -> pd.DataFrame:
     manifest = read_manifest(folder)
     part = read_tables(folder, manifest)[table]
     fields = {SPEC_PREFIX + k: v for k, v in flatten_json(manifest["spec"]).items() if not isinstance(v, list)}
+    fields |= {name: manifest[name] for name in RUN_FIELDS if name in manifest}
     new: dict[str, Any] = {k: v for k, v in fields.items() if k not in part.columns}
     return part.assign(**new, seed=manifest["seed"])

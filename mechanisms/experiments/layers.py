@@ -68,7 +68,9 @@ class Layer:
             raise InvalidValue(f"unknown experiment {experiment!r}: {self.name} has " + ", ".join(found))
         fields = [parse_override(text) for text in overrides]
         takes_preset = "preset" in inspect.signature(found[experiment]).parameters
-        given = {field: value for field, value in fields if takes_preset and field == "preset"}
+        given = {field: value for field, value in fields if field == "preset"}
+        if given and not takes_preset:
+            raise UserError(f"preset={given['preset']}: the experiment {experiment} has one size and takes no preset")
         for value in given.values():
             require_choice("preset", value, PRESETS)
         specs = found[experiment](**given)

@@ -69,18 +69,27 @@ def _report(layer: Layer, store: Store, groups: list[list[Unit]], jobs: int, tot
     if done:
         say(f"{done} of {total} runs are on record")
     bar = tqdm(total=total, initial=done, unit="run", disable=not sys.stderr.isatty(), file=sys.stderr)
+    failures: list[UserError] = []
     with bar:
         try:
-            for unit, seconds in _execute_all(layer, store, groups, jobs):
+            for outcome in _execute_all(layer, store, groups, jobs):
+                if isinstance(outcome, UserError):
+                    failures.append(outcome)
+                    say(f"failed: {outcome}")
+                    continue
+                unit, seconds = outcome
                 bar.update()
                 done += 1
                 if bar.disable:
                     say(f"[{done}/{total}] {layer.name} {unit}: {seconds:.1f} s")
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"{done} of {total} runs are on record; the same command continues") from None
+    if failures:
+        raise UserError(f"{total - done} of {total} runs are missing, the others are on record: {failures[0]}")
 
 
-def _execute_all(layer: Layer, store: Store, groups: list[list[Unit]], jobs: int) -> Iterator[tuple[Unit, float]]:
+def _execute_all(layer: Layer, store: Store, groups: list[list[Unit]], jobs: int) -> Iterator[tuple[Unit, float] | UserError]:
+    """Each unit with its seconds as it ends; in the place of what failed, its error: one failure does not stop the rest."""
     if jobs == 1:
         for group in groups:
             yield from execute(layer, store, group)
@@ -102,25 +111,31 @@ def _execute_all(layer: Layer, store: Store, groups: list[list[Unit]], jobs: int
             raise
 
 
-def _executed(layer: Layer, store: Store, group: list[Unit]) -> list[tuple[Unit, float]]:
+def _executed(layer: Layer, store: Store, group: list[Unit]) -> list[tuple[Unit, float] | UserError]:
     return list(execute(layer, store, group))
 
 
-def execute(layer: Layer, store: Store, group: list[Unit]) -> Iterator[tuple[Unit, float]]:
+def execute(layer: Layer, store: Store, group: list[Unit]) -> Iterator[tuple[Unit, float] | UserError]:
     """Makes the units of a group in turn, or one alone, and saves each record; yields each unit with its wall seconds."""
+    try:
+        yield from _made(layer, store, group)
+    except UserError as error:
+        yield error
+    except MemoryError:
+        names = ", ".join(map(str, group))
+        yield UserError(f"{layer.name} {names} does not fit into memory: use fewer settings, features or records")
+
+
+def _made(layer: Layer, store: Store, group: list[Unit]) -> Iterator[tuple[Unit, float]]:
     started = time.perf_counter()
     places = [(store.checkpoints(unit.spec, unit.seed),) if layer.resumable else () for unit in group]
     arguments = [(unit.spec, unit.seed, *place) for unit, place in zip(group, places, strict=True)]
-    try:
-        for number, tables, extra in _results(layer, arguments):
-            unit, seconds = group[number], time.perf_counter() - started
-            store.save(unit.spec, unit.seed, tables, {"seconds": round(seconds, 3), **extra})
-            for folder in places[number]:
-                shutil.rmtree(folder, ignore_errors=True)
-            yield unit, seconds
-    except MemoryError:
-        names = ", ".join(map(str, group))
-        raise UserError(f"{layer.name} {names} does not fit into memory: use fewer settings, features or records") from None
+    for number, tables, extra in _results(layer, arguments):
+        unit, seconds = group[number], time.perf_counter() - started
+        store.save(unit.spec, unit.seed, tables, {"seconds": round(seconds, 3), **extra})
+        for folder in places[number]:
+            shutil.rmtree(folder, ignore_errors=True)
+        yield unit, seconds
 
 
 def _results(layer: Layer, arguments: list[tuple[Any, ...]]) -> Iterator[tuple[int, Any, dict[str, Any]]]:

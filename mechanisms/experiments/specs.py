@@ -197,22 +197,29 @@ def override(spec: Spec, path: str, value: Any) -> Spec:
 
 
 def override_all(spec: Spec, fields: Iterable[tuple[str, Any]]) -> Spec:
-    """The spec with fields set in the order given; whether its parts fit together is asked once, after the last of them."""
+    """The spec with fields set, first whole ones and then their parts; that all fit together is asked once, after the last."""
     changed: dict[str, Any] = {}
+    parts: dict[str, list[tuple[str, Any]]] = {}
     for path, value in fields:
         head, _, rest = path.partition(".")
         if head not in field_types(type(spec)):
-            raise InvalidValue(f"unknown field {path!r}: {type(spec).__name__} has " + ", ".join(flatten(spec)))
-        changed[head] = _overridden(changed.get(head, getattr(spec, head)), field_types(type(spec))[head], rest, value, path)
+            valid = ", ".join(flatten(spec)) or "no fields"
+            raise InvalidValue(f"unknown field {path!r}: {type(spec).__name__} has {valid}")
+        if rest:
+            parts.setdefault(head, []).append((rest, value))
+        else:
+            current = changed.get(head, getattr(spec, head))
+            changed[head] = _overridden(current, field_types(type(spec))[head], value, path)
+    for head, inner in parts.items():
+        current = changed.get(head, getattr(spec, head))
+        if not dataclasses.is_dataclass(current):
+            raise InvalidValue(f"unknown field '{head}.{inner[0][0]}': {head} has no fields of its own")
+        changed[head] = override_all(current, inner)
     return cast(Spec, dataclasses.replace(cast(Any, spec), **changed))
 
 
-def _overridden(current: Any, annotation: Any, rest: str, value: Any, path: str) -> Any:
-    """The new value of a field: the value as its annotation means it, or the current object with the field `rest` changed."""
-    if rest:
-        if not dataclasses.is_dataclass(current):
-            raise InvalidValue(f"unknown field {path!r}: {path.removesuffix('.' + rest)} has no fields of its own")
-        return override(current, rest, value)
+def _overridden(current: Any, annotation: Any, value: Any, path: str) -> Any:
+    """The new value of a field: the value as its annotation means it."""
     if is_choice(annotation):
         if isinstance(value, annotation):
             return value

@@ -13,7 +13,6 @@ from mechanisms.hypotheses.network_runs import FOUR, Judge, claim, ends, feature
 from mechanisms.judgement import Finding, exactly, expect_condition, expect_sign, expect_value
 from mechanisms.predictions import decay_budget
 from mechanisms.regularizers import L2
-from mechanisms.schedules import Stepwise
 from mechanisms.statistics import mean_interval, paired_difference, trend
 from mechanisms.update_rules import SGD, Adam
 
@@ -48,7 +47,7 @@ def _budget(features: pd.DataFrame) -> Finding | None:
     one = features.iloc[0]
     rule = SGD(momentum=one["spec.rule.momentum"]) if one["spec.rule"] == "sgd" else Adam()
     law = L2(strength=one["spec.regularizer.strength"], coupling=one["spec.regularizer.coupling"])
-    steps = Stepwise(factor=one["spec.schedule.factor"]).effective_steps(int(one["spec.steps"]))
+    steps = one["effective_steps"]
     budget = exactly(decay_budget(rule, law, learning_rate=one["spec.learning_rate"], effective_steps=steps))
     quantity = f"decay budget of {rule.name} {law.coupling}"
     return expect_condition(quantity, budget, ENOUGH_BUDGET, np.inf, "the run is too short for this decay to show")
@@ -74,6 +73,7 @@ def _at_equal(what: str) -> Judge:
     def judge(features: pd.DataFrame) -> tuple[Finding, ...]:
         steps, images = features["spec.steps"], features["spec.steps"] * features["spec.batch_size"]
         same = steps if what == "steps" else images
+        same = (same / same.min()).round(2)  # epochs are whole batches, so the images of equal epochs differ by less than one
         per_value = features.assign(same=same)[["same", "spec.batch_size"]].drop_duplicates().groupby("same").size()
         return _trend_of("batch_size", -1)(features[same == per_value.idxmax()])
 

@@ -72,7 +72,7 @@ def test_equal_steps_and_equal_epochs_are_two_verdicts():
 
 def digits(coupled, sgd, error=0.01, learning_rate=0.1):
     """Features and curve of coupled Adam and SGD with planted sparsities."""
-    common = {"spec.regularizer.strength": 5e-3, "spec.regularizer.coupling": "coupled", "spec.schedule.factor": 0.1}
+    common = {"spec.regularizer.strength": 5e-3, "spec.regularizer.coupling": "coupled", "effective_steps": 751.8}
     features = pd.concat(
         [
             runs([rule], "rule", [share]).assign(
@@ -172,3 +172,22 @@ def test_overrides_of_a_need_reach_the_records(tmp_path):
     assert set(table["seed"]) == {0, 1}
     assert set(table["spec.steps"]) == {20}
     assert sorted(table["spec.regularizer.strength"].unique()) == [1e-4, 1e-3, 1e-2]
+
+
+@pytest.mark.parametrize(("effective_steps", "expected"), [(751.8, SUPPORTED), (100.0, UNDECIDED)])
+def test_the_decay_budget_counts_the_steps_that_the_schedule_left(effective_steps, expected):
+    """SGD at 0.1, momentum 0.9, λ = 5e-3: a budget of 5e-3 a step at the base rate; 1,200 steps would be enough either way."""
+    features, curve = digits(0.4, 0.05)
+    assert verdict_of("H1", features.assign(effective_steps=effective_steps), curve) == expected
+
+
+def test_independent_decay_needs_no_rate_for_its_budget():
+    """λ a step: 5e-3 × 751.8 is enough, 5e-3 × 100 is not, whatever the rate."""
+
+    def against_independent(table):
+        coupling = np.where(table["spec.rule"] == "adam", "coupled", "independent")
+        return table.assign(**{"spec.rule": "adam", "spec.regularizer.coupling": coupling})
+
+    features, curve = map(against_independent, digits(0.4, 0.05, learning_rate=1e-4))
+    assert verdict_of("H2a", features, curve) == SUPPORTED
+    assert verdict_of("H2a", features.assign(effective_steps=100.0), curve) == UNDECIDED
