@@ -17,6 +17,7 @@ from full_scale.models.resnet import ResNet, ResNet50
 from full_scale.models.unet import UNet
 from full_scale.models.vgg import VGG
 from mechanisms.validation import InvalidValue
+from tests.full_scale.removal.zoo import torchvision_models
 
 CIFAR, IMAGENET, MNIST = ((3, 32, 32), 10), ((3, 224, 224), 1000), ((1, 28, 28), 10)
 
@@ -65,10 +66,9 @@ def test_filters_of_vgg(depth: int, filters: int) -> None:
 def models() -> Any:
     """The models of torchvision."""
     try:
-        from torchvision import models as found
-    except (ImportError, RuntimeError) as error:
-        pytest.skip(f"torchvision is not installed or does not fit this torch: {error}")
-    return found
+        return torchvision_models()
+    except ImportError as error:
+        pytest.skip(f"torchvision is not installed: {error}")
 
 
 @pytest.mark.parametrize(

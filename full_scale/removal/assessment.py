@@ -1,0 +1,189 @@
+"""What is dead in a network, by which evidence; the base of audits, shrinking and pruning."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, fx, nn
+
+from full_scale.removal.analysis import NORMS, InputRange, Layer, analyse, layers
+from full_scale.removal.channels import Tracker
+from full_scale.removal.graph import (
+    Inputs,
+    TracedNetwork,
+    argument,
+    as_inputs,
+    operation,
+    require_runs,
+    require_usable,
+    shape,
+    structural_copy,
+    trace,
+)
+from full_scale.removal.plan import Selection
+from full_scale.removal.silence import measured_constants
+from mechanisms.validation import UserError, require
+
+ALIVE, PARAMETERS, CERTIFIED, SCALE, SILENT = "alive", "parameters", "certified", "scale", "silent"
+KINDS = {
+    ALIVE: "not constant by any of the evidence asked for",
+    PARAMETERS: "dead by parameters: constant whatever the input",
+    CERTIFIED: "certified: constant for every input in the stated range",
+    SCALE: "scale below the threshold: nearly constant, removing it changes the output",
+    SILENT: "silent on the given images: constant on these, perhaps not on others",
+}
+"""Kind of evidence → what it means; a feature has the first that applies."""
+
+IMAGES_AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """How features are judged: the arguments of `audit` and `shrink` of the same names."""
+
+    data: Tensor | None = None
+    input_range: InputRange | None = None
+    scale_threshold: float = 0.0
+
+    def __post_init__(self) -> None:
+        require(self.scale_threshold >= 0, "scale_threshold", self.scale_threshold, "a number >= 0")
+        if self.input_range is not None:
+            low, high = (torch.as_tensor(end) for end in self.input_range)
+            finite = bool(torch.isfinite(low).all() and torch.isfinite(high).all())
+            require(finite and bool((low <= high).all()), "input_range", self.input_range, "two finite numbers, low <= high")
+        if self.data is not None:
+            require(isinstance(self.data, Tensor) and len(self.data) > 0, "data", type(self.data).__name__, "a tensor of images")
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """A network with what was found by each kind of evidence, the weakest claim last.
+
+    `substitutes` are parameters that are replaced to make the removal exact: scales below the threshold become 0.
+    """
+
+    model: nn.Module
+    example: Inputs
+    evidence: Evidence
+    found: dict[str, Tracker]
+    substitutes: dict[str, Tensor]
+
+    @property
+    def last(self) -> Tracker:
+        """The analysis by all evidence together."""
+        return list(self.found.values())[-1]
+
+    def without_silence(self) -> Tracker:
+        """The analysis by all evidence but the given images."""
+        return [tracker for kind, tracker in self.found.items() if kind != SILENT][-1]
+
+
+def assess(
+    model: nn.Module,
+    example_input: Tensor | tuple[Tensor, ...],
+    evidence: Evidence,
+    substitutes: Mapping[str, Tensor] | None = None,
+) -> Assessment:
+    """What is dead in a network.
+
+    Raises:
+        UserError: the model, its weights or the inputs cannot be used, or the model cannot be traced.
+    """
+    require_usable(model)
+    example = as_inputs(example_input)
+    require_runs(structural_copy(model).eval(), example)
+    traced = _traced_with(model, example, 2)
+    replaced = dict(substitutes or {})
+    found = {PARAMETERS: analyse(traced)}
+    if evidence.input_range is not None:
+        _require_range_fits(traced, evidence.input_range)
+        found[CERTIFIED] = analyse(traced, evidence.input_range)
+    if evidence.scale_threshold:
+        replaced |= small_scales(traced, evidence.scale_threshold)
+    if replaced:
+        traced = with_tensors(traced, replaced)
+        found[SCALE] = analyse(traced, evidence.input_range)
+    if evidence.data is not None:
+        silent = measured_constants(*_prepared(model, example, found, evidence.data))
+        found[SILENT] = analyse(traced, evidence.input_range, silent)
+    return Assessment(model, example, evidence, found, replaced)
+
+
+def _traced_with(model: nn.Module, example: Inputs, images: int) -> TracedNetwork:
+    """The graph for this many images, where the network takes them: with one, an axis of length 1 could be anything."""
+    try:
+        return trace(model, batch_of(example, images))
+    except UserError:
+        return trace(model, example)
+
+
+def batch_of(example: Inputs, images: int) -> Inputs:
+    """The inputs with this many images, repeated or cut."""
+    return tuple(part[torch.arange(images, device=part.device) % len(part)] if part.dim() > 1 else part for part in example)
+
+
+def _require_range_fits(traced: TracedNetwork, input_range: InputRange) -> None:
+    inputs = [node.meta["val"] for node in traced.graph.nodes if node.op == "placeholder" and node.name in traced.inputs]
+    for end in map(torch.as_tensor, input_range):
+        fits = end.dim() == 0 or (end.dim() == 1 and all(len(end) == value.shape[1] for value in inputs if value.dim() > 1))
+        require(fits, "input_range", input_range, "one number for all channels of the input, or one for each")
+
+
+def small_scales(traced: TracedNetwork, threshold: float) -> dict[str, Tensor]:
+    """BatchNorm scales that hold numbers of at most `threshold`, with 0 in their place."""
+    found = {}
+    for node in traced.graph.nodes:
+        weight = argument(node, "weight") if operation(node) in NORMS else None
+        if isinstance(weight, fx.Node) and weight.name in traced.names:
+            scale = traced.tensors[weight.name].detach()
+            small = scale.abs() <= threshold
+            if (small & (scale != 0)).any():
+                found[traced.names[weight.name]] = torch.where(small, 0.0, scale)
+    return found
+
+
+def with_tensors(traced: TracedNetwork, replaced: Mapping[str, Tensor]) -> TracedNetwork:
+    """The same network with other values of some parameters."""
+    tensors = {node: replaced.get(traced.names.get(node, ""), tensor) for node, tensor in traced.tensors.items()}
+    return dataclasses.replace(traced, tensors=tensors)
+
+
+def _prepared(model: nn.Module, example: Inputs, found: dict[str, Tracker], data: Tensor) -> tuple[Tracker, list[Inputs]]:
+    """An analysis of the network for many images at once, and the images in full batches: the last repeats some."""
+    if len(example) != 1 or data.shape[1:] != example[0].shape[1:]:
+        wanted = tuple(example[0].shape[1:])
+        raise UserError(f"data of shape {tuple(data.shape)} do not fit: give images of shape {wanted}, the network's one input")
+    traced = _traced_with(model, example, min(IMAGES_AT_ONCE, len(data)))
+    images = next(shape(node)[0] for node in traced.graph.nodes if node.name in traced.inputs)
+    data = data.to(example[0])
+    starts = range(0, len(data), images)
+    batches: list[Inputs] = [(data[torch.arange(start, start + images) % len(data)],) for start in starts]
+    return analyse(traced), batches
+
+
+def feature_table(assessment: Assessment, tracker: Tracker, selection: Selection) -> pd.DataFrame:
+    """One row a feature of an analysis: layer, feature, kind, constant output (NaN if alive), removable, reason if not."""
+    by_kind = {kind: {layer.end.name: layer for layer in layers(found)} for kind, found in assessment.found.items()}
+    parts = [_rows(layer, by_kind, selection) for layer in layers(tracker)]
+    if not parts:
+        return pd.DataFrame({name: [] for name in ("layer", "feature", "kind", "constant", "removable", "reason")})
+    return pd.concat(parts, ignore_index=True)
+
+
+def _rows(layer: Layer, by_kind: dict[str, dict[str, Layer]], selection: Selection) -> pd.DataFrame:
+    units = layer.channels.units
+    kind, constant = np.full(len(units), ALIVE, object), np.full(len(units), np.nan)
+    for name, ends in by_kind.items():
+        values = ends[layer.end.name].channels.values
+        new = values.is_uniform.numpy() & (kind == ALIVE)
+        kind[new], constant[new] = name, values.constant.numpy()[new]
+    goes = selection.goes(units)
+    stays = (kind != ALIVE) & ~goes
+    reasons = [selection.reasons.get(int(c), "") if s else "" for c, s in zip(selection.components[units], stays, strict=True)]
+    columns = {"layer": layer.name, "feature": np.arange(len(units)), "kind": kind, "constant": constant}
+    return pd.DataFrame(columns | {"removable": goes, "reason": reasons})

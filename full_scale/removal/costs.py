@@ -1,0 +1,87 @@
+"""What a network costs: parameters, multiply-accumulates, bytes and time."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from full_scale.removal.graph import Inputs, structural_copy
+
+LONGEST = 3.0
+"""Seconds after which timing stops, once every network was run LEAST times."""
+
+LEAST, MOST = 3, 9
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Parameters, multiply-accumulates of one call on the example input, bytes of parameters and buffers, median time of a call.
+
+    Multiply-accumulates (MACs) are those of convolutions and matrix products; floating-point operations are twice as many.
+    """
+
+    parameters: int
+    macs: int
+    bytes: int
+    milliseconds: float
+
+
+def costs(networks: Mapping[str, nn.Module], inputs: Inputs) -> dict[str, Costs]:
+    """Name → costs in evaluation mode; the networks are timed in turn, and not changed."""
+    evaluated = {name: structural_copy(network).eval() for name, network in networks.items()}
+    macs = {name: _macs(network, inputs) for name, network in evaluated.items()}
+    times = _milliseconds(evaluated, inputs)
+    return {
+        name: Costs(sum(part.numel() for part in network.parameters()), macs[name], _bytes(network), times[name])
+        for name, network in evaluated.items()
+    }
+
+
+def _bytes(network: nn.Module) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in {*network.parameters(), *network.buffers()})
+
+
+@torch.no_grad()
+def _macs(network: nn.Module, inputs: Inputs) -> int:
+    """Counted without computing anything, where the network's code runs on the device "meta"."""
+    try:
+        shapes = structural_copy(network, lambda tensor: tensor.detach().to("meta"))
+        return _counted(shapes, tuple(part.to("meta") for part in inputs))
+    except Exception:
+        return _counted(network, inputs)
+
+
+def _counted(network: nn.Module, inputs: Inputs) -> int:
+    with FlopCounterMode(display=False) as counter:
+        network(*inputs)
+    return int(counter.get_total_flops()) // 2
+
+
+@torch.inference_mode()
+def _milliseconds(networks: Mapping[str, nn.Module], inputs: Inputs) -> dict[str, float]:
+    times: dict[str, list[float]] = {name: [] for name in networks}
+    started, rounds = time.perf_counter(), 0
+    while rounds < LEAST or (rounds < MOST and time.perf_counter() - started < LONGEST):
+        for name, network in networks.items():
+            times[name].append(_seconds(network, inputs) * 1e3)
+        rounds += 1
+    return {name: round(statistics.median(values), 3) for name, values in times.items()}
+
+
+def _seconds(network: nn.Module, inputs: Inputs) -> float:
+    _wait(inputs)
+    started = time.perf_counter()
+    network(*inputs)
+    _wait(inputs)
+    return time.perf_counter() - started
+
+
+def _wait(inputs: Inputs) -> None:
+    if inputs[0].is_cuda:
+        torch.cuda.synchronize(inputs[0].device)

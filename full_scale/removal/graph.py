@@ -1,0 +1,173 @@
+"""A network as one flat graph of ATen operations, with the names its parameters have in the user's module."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor, fx, nn
+from torch.nn.parameter import is_lazy
+
+from mechanisms.validation import UserError
+
+Inputs = tuple[Tensor, ...]
+Kind = torch.export.graph_signature.InputKind
+
+
+@dataclass(frozen=True)
+class TracedNetwork:
+    """The graph of a network in evaluation mode.
+
+    `names` maps a placeholder to the name of its parameter or buffer, `tensors` to its value (also for unnamed constants);
+    `inputs` are the placeholders of the network's inputs; parameters in `shared` have several names or overlapping memory.
+    """
+
+    module: nn.Module
+    graph: fx.Graph
+    names: dict[str, str]
+    tensors: dict[str, Tensor]
+    inputs: tuple[str, ...]
+    shared: frozenset[str]
+
+
+def structural_copy(module: nn.Module, convert: Callable[[Tensor], Tensor] | None = None) -> nn.Module:
+    """A copy of a module that shares the parameters, or holds what `convert` makes of them; buffers are always copied."""
+    memo: dict[int, Any] = {}
+    for tensor in {*module.parameters(), *module.buffers()}:
+        if isinstance(tensor, nn.Parameter):
+            memo[id(tensor)] = nn.Parameter(convert(tensor), tensor.requires_grad) if convert else tensor
+        else:
+            memo[id(tensor)] = convert(tensor) if convert else tensor.detach().clone()
+    return copy.deepcopy(module, memo)
+
+
+def to_double(tensor: Tensor) -> Tensor:
+    """A detached copy, in float64 if it holds real numbers."""
+    return tensor.detach().double().clone() if tensor.is_floating_point() else tensor.detach().clone()
+
+
+def as_inputs(example_input: Tensor | tuple[Tensor, ...]) -> Inputs:
+    """The inputs as a tuple of tensors.
+
+    Raises:
+        UserError: it is neither a tensor nor a tuple of tensors.
+    """
+    inputs = (example_input,) if isinstance(example_input, Tensor) else tuple(example_input)
+    if not inputs or not all(isinstance(part, Tensor) for part in inputs):
+        raise UserError("example_input is not a tensor or a tuple of tensors: give what the network is called with")
+    return tuple(part.detach() for part in inputs)
+
+
+def require_usable(module: nn.Module) -> None:
+    """Raises `UserError` unless it is a torch module with initialized, finite parameters and buffers."""
+    if not isinstance(module, nn.Module):
+        raise UserError(f"{type(module).__name__} is not a network: give a torch.nn.Module")
+    for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
+        if is_lazy(tensor):
+            raise UserError(f"{name} has no shape yet: run the network once before")
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise UserError(f"{name} holds NaN or infinite numbers: nothing can be said about such a network")
+
+
+def trace(module: nn.Module, inputs: Inputs) -> TracedNetwork:
+    """The graph of a network in evaluation mode; the module itself is not touched.
+
+    Raises:
+        UserError: the inputs do not fit, or what the network does cannot be written as one graph.
+    """
+    network = structural_copy(module).eval()
+    program = _export(network, inputs)
+    kinds = program.graph_signature.input_specs
+    names = {spec.arg.name: spec.target for spec in kinds if spec.kind in (Kind.PARAMETER, Kind.BUFFER) and spec.target}
+    values = dict(program.state_dict) | dict(program.constants)
+    tensors = {spec.arg.name: values[spec.target] for spec in kinds if spec.target in values}
+    return TracedNetwork(
+        network,
+        program.graph,
+        {placeholder: name for placeholder, name in names.items() if placeholder in tensors},
+        tensors,
+        tuple(spec.arg.name for spec in kinds if spec.kind == Kind.USER_INPUT),
+        _shared_names(network),
+    )
+
+
+def require_runs(network: nn.Module, inputs: Inputs) -> None:
+    """Raises `UserError` in one line if the network cannot be run on these inputs."""
+    try:
+        with torch.no_grad():
+            network(*inputs)
+    except Exception as problem:
+        shapes = ", ".join(str(tuple(part.shape)) for part in inputs)
+        raise UserError(f"the network does not run on an input of shape {shapes}: {first_line(problem)}") from problem
+
+
+def first_line(problem: BaseException) -> str:
+    """The first line of an error's text, at most 200 characters."""
+    return (str(problem).strip() or type(problem).__name__).splitlines()[0][:200]
+
+
+def _export(network: nn.Module, inputs: Inputs) -> torch.export.ExportedProgram:
+    problems = []
+    attempts: tuple[Callable[[], nn.Module], ...] = (lambda: network, lambda: fx.symbolic_trace(network))
+    for attempt in attempts:
+        try:
+            with warnings.catch_warnings(), torch.no_grad():
+                warnings.simplefilter("ignore")
+                program: torch.export.ExportedProgram = torch.export.export(attempt(), inputs).run_decompositions({})
+                return program
+        except Exception as problem:
+            problems.append(problem)
+    require_runs(network, inputs)
+    raise UserError(f"the network cannot be traced: {first_line(problems[0])}") from problems[0]
+
+
+def _shared_names(network: nn.Module) -> frozenset[str]:
+    tensors = dict(network.named_parameters(remove_duplicate=False)) | dict(network.named_buffers(remove_duplicate=False))
+    uses = Counter(_memory(tensor) for tensor in tensors.values())
+    return frozenset(name for name, tensor in tensors.items() if uses[_memory(tensor)] > 1)
+
+
+def _memory(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr() or id(tensor)
+
+
+def argument(node: fx.Node, name: str) -> Any:
+    """The value of a named argument of an operation, its default where it is not given."""
+    for position, formal in enumerate(node.target._schema.arguments):  # type: ignore[union-attr]
+        if formal.name == name:
+            return node.args[position] if position < len(node.args) else node.kwargs.get(name, formal.default_value)
+    return None
+
+
+def operation(node: fx.Node) -> str:
+    """The name of an operation without its variant, "conv2d" for aten.conv2d.default; "" for what is no operation."""
+    if node.op != "call_function":
+        return ""
+    return getattr(node.target, "__name__", "").partition(".")[0]
+
+
+def source(node: fx.Node) -> fx.Node:
+    """The node that an operation's first argument comes from."""
+    return cast(fx.Node, node.args[0])
+
+
+def shape(node: fx.Node) -> tuple[int, ...]:
+    """The shape of what a node puts out."""
+    return tuple(int(size) for size in node.meta["val"].shape)
+
+
+def is_tensor(node: Any) -> bool:
+    """Whether an argument is a node that puts out one tensor."""
+    return isinstance(node, fx.Node) and isinstance(node.meta.get("val"), Tensor)
+
+
+def module_of(node: fx.Node) -> str:
+    """The name of the innermost module that called an operation, or the operation's own name."""
+    stack = node.meta.get("nn_module_stack") or {}
+    paths = [entry[0] for entry in stack.values()]
+    return str(paths[-1]) if paths and paths[-1] else node.name

@@ -1,0 +1,133 @@
+"""What must change in a network so that selected channels can go and the function stays the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor, fx, nn
+from torch.nn.modules.conv import _ConvNd
+
+from full_scale.removal.channels import Reader, Tracker
+from full_scale.removal.graph import argument, operation
+from full_scale.removal.values import UNIFORM
+
+
+@dataclass
+class Selection:
+    """What goes: `removed` marks components of units; `reasons` says of the others why they stay."""
+
+    components: np.ndarray
+    removed: np.ndarray
+    reasons: dict[int, str]
+    carriers: dict[int, dict[int, int]] = field(default_factory=dict)
+    """Number of a reader → index of a removed channel → index of the kept one that carries its constant."""
+
+    def goes(self, units: np.ndarray) -> np.ndarray:
+        """Whether each of these channels goes."""
+        return np.asarray(self.removed[self.components[units]])
+
+    def keep(self, component: int, reason: str) -> None:
+        """Takes a component back."""
+        self.removed[component] = False
+        self.reasons.setdefault(component, reason)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to change, by names in the user's module; all numbers in float64.
+
+    Attributes:
+        keep: parameter or buffer → axis → which indices stay.
+        columns: weight → (axis, index, what is added there), in the old numbering.
+        additions: parameter or buffer → what is added to it, in the old numbering.
+        biases: convolution or linear map without bias → the bias it gets, in the new numbering.
+        groups: convolution → its new number of groups.
+    """
+
+    keep: dict[str, dict[int, Tensor]]
+    columns: dict[str, list[tuple[int, int, Tensor]]]
+    additions: dict[str, Tensor]
+    biases: dict[str, Tensor]
+    groups: dict[str, int]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing changes."""
+        return not self.keep
+
+
+def make_plan(tracker: Tracker, selection: Selection) -> Plan:
+    """The changes that remove what is selected."""
+    keep: dict[str, dict[int, Tensor]] = {}
+    for slot in tracker.slots:
+        goes = selection.goes(slot.units)
+        if goes.any():
+            keep.setdefault(slot.name, {})[slot.axis] = torch.from_numpy(np.flatnonzero(~goes))
+    plan = Plan(keep, {}, {}, {}, {})
+    for number, reader in enumerate(tracker.readers):
+        if selection.goes(reader.channels.units).any():
+            target = fold_target(tracker, reader)
+            if target is not None:
+                _fold(tracker, selection, reader, target, plan)
+            else:
+                _merge(tracker, reader, selection.carriers.get(number, {}), plan)
+    for grouped in tracker.grouped:
+        goes = selection.goes(grouped.units)
+        if goes.any():
+            plan.groups[grouped.weight.rpartition(".")[0]] = int((~goes).sum())
+    return plan
+
+
+def fold_target(tracker: Tracker, reader: Reader) -> tuple[str, float] | None:
+    """The bias (sign 1) or BatchNorm mean (sign −1) that can take up the uniform constants that an operation reads.
+
+    A name without parameter is a bias to be made. None where there is no such place, or where the constants are not the
+    same at all outputs.
+    """
+    bias = argument(reader.node, "bias")
+    if not reader.folds or bool((reader.channels.values.pattern != UNIFORM).any()):
+        return None
+    if bias is not None:
+        return _own(tracker, bias, 1.0)
+    readers = list(reader.node.users)
+    if len(readers) == 1 and operation(readers[0]) == "_native_batch_norm_legit_no_training":
+        return _own(tracker, argument(readers[0], "running_mean"), -1.0)
+    owner = tracker.traced.module.get_submodule(reader.weight.rpartition(".")[0])
+    standard = isinstance(owner, nn.Linear | _ConvNd) and "bias" in owner._parameters and owner.bias is None
+    return (f"{reader.weight.removesuffix('weight')}bias", 1.0) if standard and reader.weight.endswith("weight") else None
+
+
+def _own(tracker: Tracker, node: fx.Node, sign: float) -> tuple[str, float] | None:
+    name = tracker.traced.names.get(node.name)
+    alone = name is not None and len(node.users) == 1 and name not in tracker.traced.shared
+    return (name, sign) if alone and name is not None else None
+
+
+def _weight(tracker: Tracker, reader: Reader) -> Tensor:
+    """The weight with the axis of the channels that are read first."""
+    weight = argument(reader.node, "weight")
+    return tracker.traced.tensors[weight.name].detach().cpu().movedim(reader.axis, 0)
+
+
+def _fold(tracker: Tracker, selection: Selection, reader: Reader, target: tuple[str, float], plan: Plan) -> None:
+    constants = reader.channels.values.constant
+    going = np.flatnonzero(selection.goes(reader.channels.units) & (constants != 0).numpy())
+    if len(going):
+        columns = _weight(tracker, reader)[going].double()
+        total = target[1] * (constants[going, None] * columns.reshape(len(going), columns.shape[1], -1).sum(2)).sum(0)
+        if target[0] in tracker.traced.names.values():
+            plan.additions[target[0]] = total
+        else:
+            outputs = plan.keep.get(reader.weight, {}).get(0)
+            plan.biases[target[0].rpartition(".")[0]] = total if outputs is None else total[outputs]
+
+
+def _merge(tracker: Tracker, reader: Reader, carriers: dict[int, int], plan: Plan) -> None:
+    constants = reader.channels.values.constant
+    for carrier in sorted(set(carriers.values())):
+        gone = [index for index, to in carriers.items() if to == carrier]
+        ratio = constants[gone] / constants[carrier]
+        columns = _weight(tracker, reader)[gone].double()
+        plan.columns.setdefault(reader.weight, []).append((reader.axis, carrier, torch.tensordot(ratio, columns, dims=1)))

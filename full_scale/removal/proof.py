@@ -1,0 +1,126 @@
+"""The proof at the end of every removal: the smaller network against the same function, run side by side."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from full_scale.removal.assessment import IMAGES_AT_ONCE, Assessment
+from full_scale.removal.graph import Inputs, structural_copy, to_double
+from full_scale.removal.plan import Plan
+from full_scale.removal.surgery import carried_out
+from full_scale.removal.verification import (
+    TOLERANCES,
+    Difference,
+    all_differences,
+    all_outputs,
+    cast_all,
+    dtype_of,
+    random_inputs,
+)
+from mechanisms.validation import UserError
+
+EXACT = TOLERANCES[torch.float64]
+
+
+class Proof:
+    """What the smaller network must put out.
+
+    The function it must equal is the original, with silenced features where the removal is by threshold or mask (`surrogate`);
+    by images alone, it must equal the original on these images.
+    """
+
+    def __init__(self, assessment: Assessment, by_images: bool) -> None:
+        self.assessment, self.by_images = assessment, by_images
+        self.surrogate = substituted(assessment.model, assessment.substitutes)
+        self.dtype = dtype_of(assessment.model)
+        self.inputs = random_inputs(structural_copy(self.surrogate).eval(), assessment.example, assessment.evidence.input_range)
+        self.doubles = cast_all(self.inputs, torch.float64)
+        self.expected = None if by_images else self._expected_doubles()
+        self.images = self._images()
+
+    def _expected_doubles(self) -> list[list[Tensor]] | None:
+        """What the function is in float64; None where the network's code runs in its own dtype only."""
+        try:
+            return all_outputs(structural_copy(self.surrogate, to_double), self.doubles)
+        except Exception:
+            return None
+
+    def _images(self) -> list[Inputs]:
+        data = self.assessment.evidence.data
+        example = self.assessment.example[0]
+        return [] if data is None else [(part.to(example),) for part in torch.split(data, IMAGES_AT_ONCE)]
+
+    def problem(self, plan: Plan) -> str | None:
+        """What is wrong with the network that a plan makes; None if nothing is."""
+        try:
+            worst = max(self._first_look(plan), key=lambda row: row.relative)
+        except UserError as problem:
+            return str(problem)
+        limit = EXACT if worst.dtype == "float64" else TOLERANCES[self.dtype]
+        return None if worst.relative <= limit else f"it would change the output by {worst.relative:.1e}"
+
+    def _first_look(self, plan: Plan) -> list[Difference]:
+        if self.expected is not None:
+            smaller = carried_out(plan, self.surrogate, to_double)
+            return all_differences(self.expected, smaller, self.doubles, torch.float64, "random")
+        inputs = self.images[:1] if self.by_images else self.inputs
+        expected = all_outputs(self.surrogate, inputs)
+        return all_differences(expected, carried_out(plan, self.surrogate), inputs, self.dtype, "random")
+
+    def differences(self, plan: Plan, smaller: nn.Module, tolerance: float | None) -> tuple[list[Difference], list[Difference]]:
+        """Differences from the function the smaller network must equal, and from the original where that is another one.
+
+        Raises:
+            UserError: one of the former is larger than its tolerance.
+        """
+        rows = [] if self.expected is None else self._first_look(plan)
+        if not self.by_images and self.dtype != torch.float64:
+            rows += self._between(self.surrogate, smaller, self.inputs, "random")
+        if self.images:
+            rows.append(worst_of(self._between(self.surrogate, smaller, self.images, "data")))
+        changes = []
+        if self.by_images or self.assessment.substitutes:
+            changes = self._between(self.assessment.model, smaller, self.inputs, "random")
+            if self.images:
+                changes.append(worst_of(self._between(self.assessment.model, smaller, self.images, "data")))
+        for row in rows:
+            own = TOLERANCES[self.dtype] if tolerance is None else tolerance
+            self._require_within(row, EXACT if row.dtype == "float64" else own)
+        if tolerance is not None and not self.by_images:
+            for row in changes:
+                self._require_within(row, tolerance)
+        return rows, changes
+
+    def _between(self, original: nn.Module, smaller: nn.Module, inputs: list[Inputs], kind: str) -> list[Difference]:
+        return all_differences(all_outputs(original, inputs), smaller, inputs, self.dtype, kind)
+
+    def _require_within(self, row: Difference, limit: float) -> None:
+        if not row.relative <= limit:
+            shape = "×".join(map(str, row.shape))
+            raise UserError(
+                f"the smaller network's output differs by {row.relative:.1e} ({row.dtype}, {row.input} input {shape}), more than"
+                f" the tolerance {limit:g}: nothing was removed; give a larger tolerance if that is good enough"
+            )
+
+
+def worst_of(rows: list[Difference]) -> Difference:
+    """One row for all batches: the largest differences, the number of all images."""
+    images = sum(row.shape[0] for row in rows)
+    return Difference(
+        rows[0].dtype,
+        rows[0].input,
+        (images, *rows[0].shape[1:]),
+        max(row.absolute for row in rows),
+        max(row.relative for row in rows),
+    )
+
+
+def substituted(model: nn.Module, substitutes: dict[str, Tensor]) -> nn.Module:
+    """A copy that shares the parameters of a model but for those that are replaced."""
+    copy = structural_copy(model)
+    for name, value in substitutes.items():
+        path, _, field = name.rpartition(".")
+        owner = copy.get_submodule(path)
+        setattr(owner, field, nn.Parameter(value, getattr(owner, field).requires_grad))
+    return copy

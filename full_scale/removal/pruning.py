@@ -1,0 +1,167 @@
+"""Removal by mask, which changes the function, and removal during training."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from full_scale.removal.analysis import InputRange, Layer, analyse, layers
+from full_scale.removal.assessment import Evidence, assess
+from full_scale.removal.channels import Tracker
+from full_scale.removal.graph import as_inputs, first_line, require_usable, structural_copy, trace
+from full_scale.removal.report import Report
+from full_scale.removal.shrinking import Removal, remove, shrink_assessed
+from full_scale.removal.surgery import kept
+from mechanisms.validation import UserError, require_whole
+
+
+def prune(
+    model: nn.Module,
+    masks: Mapping[str, Tensor | np.ndarray],
+    example_input: Tensor | tuple[Tensor, ...],
+    *,
+    multiple_of: int = 1,
+) -> tuple[nn.Module, Report]:
+    """A smaller copy without the masked features, and a report that says by how much the output changes.
+
+    A masked feature is silenced: its BatchNorm's scale and shift are 0, or without BatchNorm its weights and bias. The
+    smaller network computes exactly what the network with silenced features does (`Report.differences` proves it); what that
+    changes is in `Report.changes`. A silenced feature that others still need, such as one branch of a residual sum, stays.
+
+    Args:
+        model: is not changed.
+        masks: name of a BatchNorm, convolution or linear module → which of its features to keep (True), shape (features,).
+            A convolution stands for the BatchNorm right after it, too.
+        example_input: see `shrink`.
+        multiple_of: see `shrink`.
+
+    Raises:
+        UserError: a name or shape does not fit, or as `shrink`.
+    """
+    require_whole("multiple_of", multiple_of, 1)
+    with torch.random.fork_rng(devices=[]):
+        require_usable(model)
+        inputs = as_inputs(example_input)
+        found = layers(analyse(trace(model, inputs)))
+        masked: dict[str, np.ndarray] = {}
+        substitutes: dict[str, Tensor] = {}
+        for layer, mask in (_layer_of(found, *item) for item in masks.items()):
+            masked[layer.name] = mask & masked.get(layer.name, mask)
+            substitutes |= _silenced(model, layer, masked[layer.name])
+        assessment = assess(model, inputs, Evidence(), substitutes)
+        only = _components_of(assessment.last, masked)
+        done = remove(assessment, assessment.last, multiple_of=multiple_of, only=only)
+        return done.model, done.report
+
+
+def _components_of(tracker: Tracker, masks: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Marks the components that hold a masked feature."""
+    components = tracker.components()
+    marked = np.zeros(components.max(initial=-1) + 1, bool)
+    for layer in layers(tracker):
+        if layer.name in masks:
+            marked[components[layer.channels.units[~masks[layer.name]]]] = True
+    return marked
+
+
+def _layer_of(found: list[Layer], name: str, mask: Tensor | np.ndarray) -> tuple[Layer, np.ndarray]:
+    layer = next((layer for layer in found if name in layer.modules), None)
+    if layer is None:
+        names = ", ".join(layer.name for layer in found[:8])
+        raise UserError(f"masks names {name!r}, which is no layer of features: use names such as {names}")
+    keep = np.asarray(mask.cpu() if isinstance(mask, Tensor) else mask)
+    if keep.dtype != bool or keep.shape != layer.channels.units.shape:
+        raise UserError(
+            f"the mask of {name} has shape {keep.shape} and dtype {keep.dtype}: use {layer.channels.units.shape} of bool"
+        )
+    return layer, keep
+
+
+@torch.no_grad()
+def _silenced(model: nn.Module, layer: Layer, keep: np.ndarray) -> dict[str, Tensor]:
+    """The parameters of a layer's last module with weights, 0 for the features that go."""
+    owner = model.get_submodule(layer.name)
+    if isinstance(owner, _BatchNorm) and not owner.affine:
+        raise UserError(f"{layer.name} has no scale and shift that could be 0: mask another layer")
+    mask = torch.from_numpy(keep)
+    transposed = getattr(owner, "transposed", False)
+    silenced = {}
+    for name, value in owner.named_parameters(recurse=False):
+        axis = 1 if transposed and name == "weight" else 0
+        size = [-1 if place == axis else 1 for place in range(value.dim())]
+        silenced[f"{layer.name}.{name}".lstrip(".")] = value.detach() * mask.to(value).view(size)
+    return silenced
+
+
+def shrink_training(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    example_input: Tensor | tuple[Tensor, ...],
+    *,
+    data: Tensor | None = None,
+    input_range: InputRange | None = None,
+    scale_threshold: float = 0.0,
+    silent: bool = False,
+    multiple_of: int = 1,
+    tolerance: float | None = None,
+) -> tuple[nn.Module, torch.optim.Optimizer, Report]:
+    """A smaller network, an optimizer for it that goes on where the old one was, and the report; for use within a training.
+
+    The arguments are those of `shrink`. The function in evaluation mode is the same at the cut; BatchNorm in training mode, and
+    with it the rest of the training, sees the features that are left only. State of the shape of its parameter is cut like
+    the parameter. A new bias starts without state. Old network and optimizer are not changed; learning rate schedulers hold
+    the old optimizer and must be made anew.
+
+    Raises:
+        UserError: as `shrink`; the optimizer holds parameters of another network; the smaller one does not train.
+    """
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    held = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    if not all(id(parameter) in names for parameter in held):
+        raise UserError("the optimizer holds parameters that are not the network's: give the optimizer of this network")
+    done = shrink_assessed(
+        model,
+        example_input,
+        Evidence(data, input_range, scale_threshold),
+        silent=silent,
+        multiple_of=multiple_of,
+        tolerance=tolerance,
+    )
+    _require_trains(done.model, as_inputs(example_input))
+    carried = _carried(optimizer, {names[id(parameter)]: parameter for parameter in held}, done)
+    return done.model, carried, done.report
+
+
+def _carried(optimizer: torch.optim.Optimizer, held: Mapping[str, Tensor], done: Removal) -> torch.optim.Optimizer:
+    """A copy of an optimizer that holds the parameters of the smaller network, its state cut like them."""
+    parameters = dict(done.model.named_parameters())
+    smaller = copy.deepcopy(optimizer, {id(old): parameters[name] for name, old in held.items()})
+    for name, old in held.items():
+        for key, value in smaller.state.get(parameters[name], {}).items():
+            if isinstance(value, Tensor) and value.shape == old.shape:
+                smaller.state[parameters[name]][key] = kept(done.plan, name, value).clone()
+    for owner in done.plan.biases:
+        group = _group_of(smaller, parameters[f"{owner}.weight".lstrip(".")])
+        if group is not None:
+            group["params"].append(parameters[f"{owner}.bias".lstrip(".")])
+    return smaller
+
+
+def _group_of(optimizer: torch.optim.Optimizer, parameter: Tensor) -> dict[str, Any] | None:
+    return next((group for group in optimizer.param_groups if any(held is parameter for held in group["params"])), None)
+
+
+def _require_trains(smaller: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    """Raises `UserError` if the network does not run in training mode, which may run more of its parts."""
+    trial = structural_copy(smaller).train()
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            trial(*(torch.cat([part, part]) for part in inputs))
+    except Exception as problem:
+        raise UserError(f"the smaller network does not run in training mode: {first_line(problem)}") from problem

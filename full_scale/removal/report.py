@@ -1,0 +1,137 @@
+"""What an audit or a removal says: tables, costs, differences; printed, or saved as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from full_scale.removal.assessment import ALIVE, KINDS
+from full_scale.removal.costs import Costs
+from full_scale.removal.verification import Difference
+
+MOST_ROWS = 40
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What is dead in a network, and what can go.
+
+    Attributes:
+        features: one row a feature: layer, feature, kind (a key of `KINDS`), constant, removable, reason.
+        costs: of the network as it is.
+        notes: what could not be followed, one line each.
+    """
+
+    features: pd.DataFrame
+    costs: Costs
+    notes: tuple[str, ...]
+
+    @property
+    def layers(self) -> pd.DataFrame:
+        """One row a layer: features, how many of each kind, and how many are removable."""
+        return layer_table(self.features)
+
+    def __str__(self) -> str:
+        return "\n".join([*_layer_lines(self.features), _cost_line("network", self.costs), *self.notes])
+
+    def to_json(self, path: str | Path | None = None) -> str:
+        """All of it as JSON text; written to `path` if one is given."""
+        return _json({"features": self.features, "costs": asdict(self.costs), "notes": list(self.notes)}, path)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was removed, what that saved, and the proof.
+
+    Attributes:
+        features: as in `Audit`; `removable` says whether the feature was removed.
+        before: costs of the network as it was; after: of the smaller one, timed in turn.
+        differences: smaller network against the same function: the original, for an exact removal; for one by threshold or
+            mask, the original with these features silenced; one row an input and dtype.
+        changes: smaller network against the original, where the removal is not exact.
+        notes: what could not be followed or was refused, one line each.
+    """
+
+    features: pd.DataFrame
+    before: Costs
+    after: Costs
+    differences: pd.DataFrame
+    changes: pd.DataFrame
+    notes: tuple[str, ...]
+
+    @property
+    def layers(self) -> pd.DataFrame:
+        """One row a layer: features, how many of each kind, and how many were removed."""
+        return layer_table(self.features)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the smaller network computes the same function as the original."""
+        return self.changes.empty
+
+    def __str__(self) -> str:
+        lines = [*_layer_lines(self.features), _cost_line("before", self.before), _cost_line("after", self.after)]
+        lines += ["Differences from the same function:", self.differences.to_string(index=False)]
+        if not self.is_exact:
+            lines += ["Changes of the original's output (this removal is not exact):", self.changes.to_string(index=False)]
+        return "\n".join([*lines, *self.notes])
+
+    def to_json(self, path: str | Path | None = None) -> str:
+        """All of it as JSON text; written to `path` if one is given."""
+        tables = {"features": self.features, "differences": self.differences, "changes": self.changes}
+        return _json(tables | {"before": asdict(self.before), "after": asdict(self.after), "notes": list(self.notes)}, path)
+
+
+def layer_table(features: pd.DataFrame) -> pd.DataFrame:
+    """One row a layer, in order: features, dead ones of each kind, removable ones."""
+    grouped = features.groupby("layer", sort=False)
+    table = pd.DataFrame({"features": grouped.size()})
+    for kind in KINDS:
+        if kind != ALIVE and (features["kind"] == kind).any():
+            table[kind] = (features["kind"] == kind).groupby(features["layer"], sort=False).sum()
+    table["removable"] = grouped["removable"].sum()
+    return table.reset_index()
+
+
+def difference_table(rows: Iterable[Difference]) -> pd.DataFrame:
+    """Differences as a table: dtype, input, shape, absolute, relative."""
+    columns = ["dtype", "input", "shape", "absolute", "relative"]
+    return pd.DataFrame([asdict(row) | {"shape": "×".join(map(str, row.shape))} for row in rows], columns=columns)
+
+
+def _layer_lines(features: pd.DataFrame) -> list[str]:
+    table = layer_table(features)
+    dead = features["kind"] != ALIVE
+    interesting = table[table.drop(columns=["layer", "features"]).sum(axis=1) > 0]
+    removable = int(features["removable"].sum())
+    lines = [f"{len(features)} features in {len(table)} layers: {int(dead.sum())} dead, {removable} removable"]
+    counts = features["kind"].value_counts()
+    lines += [f"  {counts[kind]} {meaning}" for kind, meaning in KINDS.items() if kind != ALIVE and kind in counts]
+    if len(interesting):
+        lines.append(interesting.head(MOST_ROWS).to_string(index=False))
+    if len(interesting) > MOST_ROWS:
+        lines.append(f"… and {len(interesting) - MOST_ROWS} more layers")
+    reasons = features.loc[dead & ~features["removable"], "reason"].value_counts()
+    lines += [f"  {count} dead but not removable: {reason}" for reason, count in reasons.head(MOST_ROWS // 4).items()]
+    return lines
+
+
+def _cost_line(name: str, costs: Costs) -> str:
+    size = f"{costs.parameters:,} parameters, {costs.bytes / 2**20:.2f} MiB"
+    return f"{name}: {size}, {costs.macs:,} multiply-accumulates, {costs.milliseconds:g} ms"
+
+
+def _json(content: dict[str, Any], path: str | Path | None) -> str:
+    plain = {
+        name: json.loads(value.to_json(orient="records")) if isinstance(value, pd.DataFrame) else value
+        for name, value in content.items()
+    }
+    text = json.dumps(plain, indent=1, ensure_ascii=False)
+    if path is not None:
+        Path(path).write_text(text + "\n", encoding="utf-8")
+    return text

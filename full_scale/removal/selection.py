@@ -1,0 +1,111 @@
+"""Which channels can go, and what must change elsewhere so that the network computes the same function."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from full_scale.removal.channels import Channels, Tracker, describe
+from full_scale.removal.plan import Selection, fold_target
+from full_scale.removal.values import UNIFORM
+
+KEPT_LAST = "kept because its layer would be empty without it"
+KEPT_CARRIER = "kept to carry the constants of its layer across zero padding"
+NOT_ASKED = "not asked for"
+SMALLEST_RATIO = 0.1
+"""A constant is merged only onto one at least this share of its size, so that no weight grows by rounding errors."""
+
+
+def select(
+    tracker: Tracker, *, multiple_of: int = 1, only: np.ndarray | None = None, banned: Mapping[int, str] | None = None
+) -> Selection:
+    """The largest set of channels that can go without a change of the function.
+
+    Args:
+        tracker: an analysed network.
+        multiple_of: the kept channels of each convolution are a multiple of this where the dead ones suffice.
+        only: marks the components that may go at all.
+        banned: component → why it stays.
+    """
+    components = tracker.components()
+    count = int(components.max(initial=-1)) + 1
+    selection = Selection(components, np.ones(count, bool), {})
+    for component, reason in {**tracker.lock_reasons(components), **(banned or {})}.items():
+        selection.keep(component, reason)
+    _keep_varying(tracker, selection)
+    _keep_unread(tracker, selection)
+    if only is not None:
+        for component in np.flatnonzero(~only & selection.removed).tolist():
+            selection.keep(component, NOT_ASKED)
+    for number, reader in enumerate(tracker.readers):
+        if fold_target(tracker, reader) is None:
+            _choose_carriers(selection, number, reader.channels)
+    _keep_multiples(tracker, selection, multiple_of)
+    for number, carriers in selection.carriers.items():
+        units = tracker.readers[number].channels.units
+        selection.carriers[number] = {index: to for index, to in carriers.items() if selection.goes(units[index])}
+    return selection
+
+
+def _keep_varying(tracker: Tracker, selection: Selection) -> None:
+    for reader in tracker.readers:
+        varying = reader.channels.values.constant.isnan().numpy()
+        reason = f"not constant where {describe(reader.node)} reads it"
+        for component in np.unique(selection.components[reader.channels.units[varying]]).tolist():
+            selection.keep(component, reason)
+
+
+def _keep_unread(tracker: Tracker, selection: Selection) -> None:
+    """What nothing reads is no feature of the network: it stays."""
+    read = np.zeros(len(selection.removed), bool)
+    for reader in tracker.readers:
+        read[selection.components[reader.channels.units]] = True
+    for component in np.flatnonzero(~read & selection.removed).tolist():
+        selection.keep(component, "read by no convolution or linear map")
+
+
+def _choose_carriers(selection: Selection, number: int, channels: Channels) -> None:
+    """Finds for each removed channel with a constant other than 0 a kept one of the same pattern, or keeps the largest."""
+    constants, pattern = channels.values.constant.numpy(), channels.values.pattern.numpy()
+    places = _places(selection, channels)
+    carriers = selection.carriers.setdefault(number, {})
+    places[pattern == UNIFORM] = 0
+    nonzero = ~np.isnan(constants) & (constants != 0)
+    for key in sorted({(int(pattern[i]), int(places[i])) for i in np.flatnonzero(nonzero & selection.goes(channels.units))}):
+        same = np.flatnonzero(nonzero & (pattern == key[0]) & (places == key[1]))
+        going = selection.goes(channels.units[same])
+        if not going.any():
+            continue  # all of them were kept with a carrier of an earlier place
+        largest = np.abs(constants[same[going]]).max()
+        fit = same[~going & (np.abs(constants[same]) >= SMALLEST_RATIO * largest)]
+        if not len(fit):
+            fit = same[going][np.abs(constants[same[going]]).argmax()][None]
+            selection.keep(int(selection.components[channels.units[fit[0]]]), KEPT_CARRIER)
+        carrier = int(fit[np.abs(constants[fit]).argmax()])
+        carriers.update({int(index): carrier for index in same if selection.goes(channels.units[[index]])[0]})
+
+
+def _places(selection: Selection, channels: Channels) -> np.ndarray:
+    """Which of the indices of its unit an index is: the position of a flattened map."""
+    components = selection.components[channels.units]
+    order = np.argsort(components, kind="stable")
+    starts = np.searchsorted(components[order], components[order])
+    places = np.empty(len(order), int)
+    places[order] = np.arange(len(order)) - starts
+    return places
+
+
+def _keep_multiples(tracker: Tracker, selection: Selection, multiple_of: int) -> None:
+    """Takes back channels until no parameter is empty, and each of its axes a multiple where there are enough."""
+    changed = True
+    while changed:
+        changed = False
+        for slot in tracker.slots:
+            goes = selection.goes(slot.units)
+            kept = int((~goes).sum())
+            wanted = min(len(goes), max(1, -(-kept // multiple_of) * multiple_of))
+            if kept < wanted and goes.any():
+                reason = KEPT_LAST if not kept else f"kept to make the channels a multiple of {multiple_of}"
+                selection.keep(int(selection.components[slot.units[goes.argmax()]]), reason)
+                changed = True

@@ -1,0 +1,189 @@
+"""The audit of a network, and the smaller network that computes the same function."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from full_scale.removal.analysis import InputRange
+from full_scale.removal.assessment import SILENT, Assessment, Evidence, assess, feature_table
+from full_scale.removal.channels import Tracker
+from full_scale.removal.costs import costs
+from full_scale.removal.notes import notes
+from full_scale.removal.plan import Plan, Selection, make_plan
+from full_scale.removal.proof import Proof
+from full_scale.removal.report import Audit, Report, difference_table
+from full_scale.removal.selection import select
+from full_scale.removal.surgery import carried_out
+from mechanisms.validation import UserError, require, require_whole
+
+REFUSED = "the network's own code does not stand its removal"
+
+
+def audit(
+    model: nn.Module,
+    example_input: Tensor | tuple[Tensor, ...],
+    *,
+    data: Tensor | None = None,
+    input_range: InputRange | None = None,
+    scale_threshold: float = 0.0,
+) -> Audit:
+    """What is dead in a network and why, and what could be removed; the network is not changed.
+
+    Args:
+        model: any network that `torch.export` can trace; it is judged in evaluation mode.
+        example_input: what it is called with: a tensor with the images on its first axis, or a tuple of tensors.
+        data: images, shape (N, …); features that are constant on all of them are called silent on N images.
+        input_range: smallest and largest input, one number each or one for each channel of the input; features that are
+            constant for every input in the range are called certified.
+        scale_threshold: BatchNorm scales up to this size count as 0; removing them is not exact.
+
+    Raises:
+        UserError: the model, its weights or the inputs cannot be used, or the model cannot be traced.
+    """
+    with torch.random.fork_rng(devices=[]):
+        assessment = assess(model, example_input, Evidence(data, input_range, scale_threshold))
+        selection = select(assessment.last)
+        features = feature_table(assessment, assessment.last, selection)
+        cost = costs({"network": model}, assessment.example)["network"]
+        return Audit(features, cost, notes(assessment.last, features))
+
+
+def shrink(
+    model: nn.Module,
+    example_input: Tensor | tuple[Tensor, ...],
+    *,
+    data: Tensor | None = None,
+    input_range: InputRange | None = None,
+    scale_threshold: float = 0.0,
+    silent: bool = False,
+    multiple_of: int = 1,
+    tolerance: float | None = None,
+) -> tuple[nn.Module, Report]:
+    """A smaller copy of a network that computes the same function, and a report that proves it.
+
+    Arguments are those of `audit`, and:
+
+    Args:
+        model: is not changed; the copy is of the same class and in the same mode.
+        example_input: see `audit`.
+        data: see `audit`.
+        input_range: see `audit`.
+        scale_threshold: see `audit`.
+        silent: also removes what is only silent on `data`; the function then changes on other images.
+        multiple_of: the channels that are kept are a multiple of this, wherever there are dead ones to keep.
+        tolerance: largest relative difference in the network's own dtype, default by dtype (float32 1e-4); in float64 it is
+            1e-10 always. With a removal that is not exact it also bounds the change of the original's output.
+
+    Raises:
+        UserError: as `audit`; or the result is not the same function within the tolerance.
+    """
+    done = shrink_assessed(
+        model,
+        example_input,
+        Evidence(data, input_range, scale_threshold),
+        silent=silent,
+        multiple_of=multiple_of,
+        tolerance=tolerance,
+    )
+    return done.model, done.report
+
+
+@dataclass(frozen=True)
+class Removal:
+    """A smaller network, the report, and what was done to get it."""
+
+    model: nn.Module
+    report: Report
+    plan: Plan
+
+
+def shrink_assessed(
+    model: nn.Module,
+    example_input: Tensor | tuple[Tensor, ...],
+    evidence: Evidence,
+    *,
+    silent: bool,
+    multiple_of: int,
+    tolerance: float | None,
+) -> Removal:
+    """What `shrink` does, with the plan that was carried out."""
+    require_whole("multiple_of", multiple_of, 1)
+    require(tolerance is None or tolerance > 0, "tolerance", tolerance, "a number > 0")
+    require(evidence.data is not None or not silent, "silent", silent, "False, or give the images as data")
+    with torch.random.fork_rng(devices=[]):
+        assessment = assess(model, example_input, evidence)
+        tracker = assessment.last if silent else assessment.without_silence()
+        return remove(assessment, tracker, multiple_of=multiple_of, tolerance=tolerance)
+
+
+def remove(
+    assessment: Assessment,
+    tracker: Tracker,
+    *,
+    multiple_of: int = 1,
+    tolerance: float | None = None,
+    only: np.ndarray | None = None,
+) -> Removal:
+    """Removes what an analysis allows, leaves out what the network's own code does not stand, and verifies the rest."""
+    proof = Proof(assessment, by_images=assessment.found.get(SILENT) is tracker)
+    selection, plan = _that_runs(proof, tracker, multiple_of, only)
+    smaller = carried_out(plan, proof.surrogate)
+    differences, changes = proof.differences(plan, smaller, tolerance)
+    features = feature_table(assessment, tracker, selection)
+    cost = costs({"before": assessment.model, "after": smaller}, assessment.example)
+    tables = difference_table(differences), difference_table(changes)
+    report = Report(features, cost["before"], cost["after"], *tables, notes(tracker, features))
+    return Removal(smaller, report, plan)
+
+
+def _that_runs(proof: Proof, tracker: Tracker, multiple_of: int, only: np.ndarray | None) -> tuple[Selection, Plan]:
+    """The largest selection that the network's own code stands: what fixes sizes in code is found and left alone."""
+
+    def planned(banned: dict[int, str]) -> tuple[Selection, Plan]:
+        selection = select(tracker, multiple_of=multiple_of, only=wanted, banned=banned)
+        return selection, make_plan(tracker, selection)
+
+    wanted = only
+    selection, plan = planned({})
+    problem = proof.problem(plan)
+    if problem is None:
+        return selection, plan
+    if proof.problem(Plan({}, {}, {}, {}, {})) is not None:
+        raise UserError(
+            "the network puts out other numbers when it is run again, so nothing can be proved: make it deterministic"
+        )
+    wanted, groups = selection.removed, _groups(tracker, selection)
+
+    def culprits(suspects: list[list[int]]) -> dict[int, str]:
+        allowed = {component for group in suspects for component in group}
+        others = {int(c): REFUSED for c in np.flatnonzero(wanted) if int(c) not in allowed}
+        found = proof.problem(planned(others)[1])
+        if found is None:
+            return {}
+        if len(suspects) == 1:
+            return dict.fromkeys(suspects[0], f"{REFUSED} ({found})")
+        half = len(suspects) // 2
+        return culprits(suspects[:half]) | culprits(suspects[half:])
+
+    banned = culprits(groups)
+    selection, plan = planned(banned)
+    problem = proof.problem(plan)
+    if problem is not None:
+        raise UserError(f"the network's own code does not stand the removal of any layer's features: {problem}")
+    return selection, plan
+
+
+def _groups(tracker: Tracker, selection: Selection) -> list[list[int]]:
+    """The removed components, those that share their first parameter together."""
+    groups: dict[str, list[int]] = {}
+    seen = set[int]()
+    for slot in tracker.slots:
+        for component in np.unique(selection.components[slot.units]).tolist():
+            if selection.removed[component] and component not in seen:
+                seen.add(component)
+                groups.setdefault(f"{slot.name} {slot.axis}", []).append(component)
+    return list(groups.values())

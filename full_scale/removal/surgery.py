@@ -1,0 +1,79 @@
+"""Carries out a plan on a copy of the user's module."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+
+from full_scale.removal.graph import structural_copy
+from full_scale.removal.plan import Plan
+
+
+@torch.no_grad()
+def carried_out(plan: Plan, module: nn.Module, convert: Callable[[Tensor], Tensor] = torch.clone) -> nn.Module:
+    """A smaller copy of a module; nothing in it shares memory with the original if `convert` copies."""
+    smaller = structural_copy(module)
+    replaced: dict[int, Any] = {}
+    for name, tensor in [*smaller.named_parameters(), *smaller.named_buffers()]:
+        new = _changed(plan, name, convert(tensor.detach()))
+        replaced[id(tensor)] = nn.Parameter(new, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else new
+    for part in smaller.modules():
+        for held in (part._parameters, part._buffers):
+            held.update({key: replaced[id(value)] for key, value in held.items() if value is not None})
+    changed = {*plan.keep, *plan.columns, *plan.additions}
+    for owner in sorted({name.rpartition(".")[0] for name in changed} | set(plan.groups)):
+        adjust_sizes(smaller.get_submodule(owner), plan.groups.get(owner))
+    for owner, bias in plan.biases.items():
+        weight = smaller.get_submodule(owner).weight
+        smaller.get_submodule(owner).bias = nn.Parameter(bias.to(weight), weight.requires_grad)  # type: ignore[arg-type]
+    return smaller
+
+
+def _changed(plan: Plan, name: str, tensor: Tensor) -> Tensor:
+    columns, addition = plan.columns.get(name, []), plan.additions.get(name)
+    if columns or addition is not None:
+        tensor = _with_columns(tensor, columns, addition)
+    return kept(plan, name, tensor)
+
+
+def kept(plan: Plan, name: str, tensor: Tensor) -> Tensor:
+    """The part of a parameter, or of a tensor of its shape, that stays."""
+    for axis, indices in plan.keep.get(name, {}).items():
+        tensor = tensor.index_select(axis, indices.to(tensor.device))
+    return tensor.contiguous()
+
+
+def _with_columns(tensor: Tensor, columns: list[tuple[int, int, Tensor]], addition: Tensor | None) -> Tensor:
+    wide = tensor.double()
+    if addition is not None:
+        wide = wide + addition.to(wide)
+    elif wide is tensor:
+        wide = tensor.clone()
+    for axis, index, column in columns:
+        wide.select(axis, index).add_(column.to(wide))
+    return wide.to(tensor.dtype)
+
+
+def adjust_sizes(owner: nn.Module, groups: int | None = None) -> None:
+    """Makes the sizes that a module of torch.nn states fit its weights."""
+    weight = getattr(owner, "weight", None)
+    if isinstance(owner, _ConvNd) and weight is not None:
+        owner.groups = owner.groups if groups is None else groups
+        first, second = weight.shape[:2]
+        transposed = isinstance(owner, _ConvTransposeNd)
+        owner.in_channels = first if transposed else second * owner.groups
+        owner.out_channels = second * owner.groups if transposed else first
+    elif isinstance(owner, nn.Linear):
+        owner.out_features, owner.in_features = weight.shape  # type: ignore[union-attr]
+    elif isinstance(owner, _BatchNorm):
+        sized = next((t for t in (weight, owner.running_mean) if t is not None), None)
+        owner.num_features = owner.num_features if sized is None else len(sized)
+    elif isinstance(owner, nn.PReLU):
+        owner.num_parameters = len(owner.weight)
+    elif groups is not None:
+        owner.groups = groups  # type: ignore[assignment]

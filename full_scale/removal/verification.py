@@ -1,0 +1,143 @@
+"""Whether two networks compute the same function, on random inputs of two sizes and on the user's images."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
+
+from full_scale.removal.analysis import InputRange
+from full_scale.removal.graph import Inputs, first_line, structural_copy
+from mechanisms.validation import UserError
+
+TOLERANCES = {torch.float64: 1e-10, torch.float32: 1e-4, torch.bfloat16: 5e-2, torch.float16: 1e-2}
+"""Largest relative difference that exact removal may make, by the dtype the networks run in."""
+
+GROWTH = 8
+"""Pixels by which the second input is larger."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far two networks are apart on one input: relative to the largest |output| of the original."""
+
+    dtype: str
+    input: str
+    shape: tuple[int, ...]
+    absolute: float
+    relative: float
+
+
+def differing(dtype: torch.dtype, kind: str, inputs: Inputs, expected: list[Tensor], found: list[Tensor]) -> Difference:
+    """The difference between two lists of outputs; infinite where shapes or the places of non-finite numbers differ."""
+    absolute, scale = 0.0, 0.0
+    if [tuple(part.shape) for part in expected] != [tuple(part.shape) for part in found]:
+        absolute = float("inf")
+    else:
+        for a, b in zip(expected, found, strict=True):
+            gap = torch.where(a == b, 0.0, (a - b).abs()).nan_to_num(nan=float("inf"))
+            absolute = max(absolute, gap.max().item() if gap.numel() else 0.0)
+            scale = max(scale, a.abs().max().item() if a.numel() else 0.0)
+    relative = absolute if not absolute else absolute / scale if scale else float("inf")
+    return Difference(str(dtype).removeprefix("torch."), kind, tuple(inputs[0].shape), absolute, relative)
+
+
+@torch.no_grad()
+def outputs(network: nn.Module, inputs: Inputs) -> list[Tensor]:
+    """All tensors that a network puts out, in float64 if they hold real numbers."""
+    leaves = [leaf for leaf in tree_leaves(_plain(network(*inputs))) if isinstance(leaf, Tensor)]
+    if not leaves:
+        raise UserError("the network puts out no tensors that could be compared")
+    return [leaf.double() for leaf in leaves]
+
+
+def _plain(result: Any) -> Any:
+    return dict(result) if isinstance(result, dict) else result
+
+
+def random_inputs(network: nn.Module, example: Inputs, input_range: InputRange | None) -> list[Inputs]:
+    """Random inputs of the example's size with two images, and one image of another size if the network takes it.
+
+    Inputs are normal, or uniform within `input_range`; whole-number inputs are the example itself.
+    """
+    generator = torch.Generator().manual_seed(0)
+    sizes = [_first_that_runs(network, generator, example, input_range, [_batch(example, 2), _sizes(example)])]
+    others = [[length + GROWTH if axis >= 2 else length for axis, length in enumerate(part)] for part in _batch(example, 1)]
+    doubled = [[2 * length if axis >= 2 else length for axis, length in enumerate(part)] for part in _batch(example, 1)]
+    candidates = [others, doubled] if any(len(part) > 2 for part in others) else [_batch(example, 3)]
+    found = [sizes[0][0]]
+    with suppress(UserError):
+        found.append(_first_that_runs(network, generator, example, input_range, candidates)[0])
+    return found
+
+
+Sizes = list[list[int]]
+
+
+def _sizes(example: Inputs) -> Sizes:
+    return [list(part.shape) for part in example]
+
+
+def _batch(example: Inputs, images: int) -> Sizes:
+    return [[images, *part.shape[1:]] for part in example]
+
+
+def _first_that_runs(
+    network: nn.Module, generator: torch.Generator, example: Inputs, input_range: InputRange | None, candidates: list[Sizes]
+) -> tuple[Inputs, Sizes]:
+    problem = ""
+    for sizes in candidates:
+        inputs = tuple(_random(part, size, generator, input_range) for part, size in zip(example, sizes, strict=True))
+        try:
+            outputs(network, inputs)
+        except Exception as raised:
+            problem = first_line(raised)
+            continue
+        return inputs, sizes
+    raise UserError(f"the network does not run on random inputs: {problem}")
+
+
+def _random(part: Tensor, size: list[int], generator: torch.Generator, input_range: InputRange | None) -> Tensor:
+    if not part.is_floating_point():
+        return part
+    if input_range is None:
+        return torch.randn(size, generator=generator).to(part)
+    low, high = (torch.as_tensor(end).double() for end in input_range)
+    low, high = (end.view(-1, *[1] * (len(size) - 2)) if end.dim() else end for end in (low, high))
+    return (low + (high - low) * torch.rand(size, generator=generator).double()).to(part)
+
+
+def dtype_of(network: nn.Module) -> torch.dtype:
+    """The dtype of a network's parameters, the coarsest if there are several; float32 without parameters."""
+    found = {tensor.dtype for tensor in network.parameters() if tensor.is_floating_point()}
+    return max(found, key=lambda dtype: torch.finfo(dtype).eps, default=torch.float32)
+
+
+def cast_all(inputs: list[Inputs], dtype: torch.dtype) -> list[Inputs]:
+    """The inputs with real numbers in another dtype."""
+    return [tuple(part.to(dtype) if part.is_floating_point() else part for part in group) for group in inputs]
+
+
+def all_outputs(network: nn.Module, inputs: list[Inputs]) -> list[list[Tensor]]:
+    """What a network puts out on each of the inputs, in evaluation mode; the network's own mode is not touched."""
+    evaluated = structural_copy(network).eval()
+    return [outputs(evaluated, group) for group in inputs]
+
+
+def all_differences(
+    expected: list[list[Tensor]], smaller: nn.Module, inputs: list[Inputs], dtype: torch.dtype, kind: str
+) -> list[Difference]:
+    """How far a smaller network is from the expected outputs on each of the inputs.
+
+    Raises:
+        UserError: the smaller network does not run.
+    """
+    try:
+        found = all_outputs(smaller, inputs)
+    except Exception as problem:
+        raise UserError(f"the smaller network does not run: {first_line(problem)}") from problem
+    return [differing(dtype, kind, *group) for group in zip(inputs, expected, found, strict=True)]

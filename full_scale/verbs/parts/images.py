@@ -1,0 +1,66 @@
+"""Images for a command line: from a file of NumPy, or the training part of one of the data sets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from full_scale.data.base import AbstractDataset
+from mechanisms.experiments.specs import make_choice
+from mechanisms.validation import UserError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+FILES = (".npy", ".npz")
+
+
+def images_of(text: str, most: int | None, dtype: torch.dtype) -> Tensor:
+    """The first `most` images (all, if None), shape (N, …), of a file or of the training part of a data set.
+
+    Raises:
+        UserError: there is no such file or data set, or it does not hold images as a network sees them.
+    """
+    import torch
+
+    if Path(text).suffix in FILES:
+        images = torch.from_numpy(np.array(_from_file(Path(text))[:most]))
+    else:
+        images = _from_dataset(make_choice(AbstractDataset, text, "--data"), most)
+    if not len(images):
+        raise UserError(f"--data {text} holds no images: give some")
+    if not bool(torch.isfinite(images).all()):
+        raise UserError(f"--data {text} holds values that are not finite: remove them")
+    return images.to(dtype)
+
+
+def _from_file(file: Path) -> np.ndarray:
+    """The array of a file; of several, the one that is called "images"."""
+    try:
+        content: Any = np.load(file, mmap_mode="r", allow_pickle=False)
+        if isinstance(content, np.lib.npyio.NpzFile):
+            with content:
+                name = content.files[0] if len(content.files) == 1 else "images"
+                content = content[name]
+    except KeyError:
+        raise UserError(f"{file} holds several arrays and none is called images: name the one that counts") from None
+    except Exception as problem:
+        first = (str(problem).strip() or type(problem).__name__).splitlines()[0]
+        raise UserError(f"{file} cannot be read as images ({first}): save a plain array by numpy.save") from None
+    if content.dtype.kind != "f" or content.ndim < 2:
+        raise UserError(
+            f"{file} holds {content.dtype} of shape {content.shape}: give normalized numbers as the network sees them, (N, …)"
+        )
+    return np.asarray(content) if content.dtype.isnative else content.astype(content.dtype.newbyteorder("="))
+
+
+def _from_dataset(dataset: AbstractDataset, most: int | None) -> Tensor:
+    import torch
+
+    from full_scale.probes import in_order
+
+    train = dataset.load().train
+    return torch.cat([images for images, _ in train.batches(in_order(min(len(train), most or len(train))))])

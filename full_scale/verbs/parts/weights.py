@@ -1,0 +1,110 @@
+"""Weights from a file into a network, without pickled code; what does not fit is named in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mechanisms.validation import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+NESTED = ("state_dict", "model_state_dict", "model", "module", "net", "network")
+"""Keys under which training programs save the weights beside other things."""
+PREFIXES = ("module.", "_orig_mod.")
+"""What data parallelism and compilation put before every name."""
+COUNTER = "num_batches_tracked"
+"""A buffer that older files lack, and that no output depends on."""
+
+
+def with_weights(model: nn.Module, file: Path) -> nn.Module:
+    """The network with the weights of a file: itself, or for a file of `full_scale.removal.save` a smaller copy.
+
+    Raises:
+        UserError: the file cannot be read, holds more or other things than weights, or the weights do not fit.
+    """
+    if not file.is_file():
+        raise UserError(f"there is no file {file}: give the weights as safetensors or as what torch.save wrote")
+    if file.suffix == ".safetensors":
+        if _is_shrunk(file):
+            from full_scale.removal import load
+
+            return load(file, model)
+        tensors: Any = _read_safetensors(file)
+    else:
+        tensors = _state_dict(_read_torch(file), file)
+    _put(model, _without_prefixes(tensors), file)
+    return model
+
+
+def _opened(file: Path) -> Any:
+    """The file, open; its errors come when it is entered."""
+    try:
+        import safetensors
+    except ImportError:
+        raise UserError(f"reading {file} needs the package safetensors: pip install safetensors") from None
+    try:
+        return safetensors.safe_open(str(file), "pt")
+    except safetensors.SafetensorError as problem:
+        raise UserError(f"{file} is not a safetensors file ({problem}): give another file") from None
+
+
+def _is_shrunk(file: Path) -> bool:
+    from full_scale.removal.saving import HEADER
+
+    with _opened(file) as opened:
+        return HEADER in (opened.metadata() or {})
+
+
+def _read_safetensors(file: Path) -> dict[str, Tensor]:
+    with _opened(file) as opened:
+        return {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - it is no mapping
+
+
+def _read_torch(file: Path) -> Any:
+    import torch
+
+    try:
+        return torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as problem:
+        first = (str(problem).strip() or type(problem).__name__).splitlines()[0][:120]
+        why = "it holds a pickled module or other code" if "eights only" in first else first
+        raise UserError(
+            f"{file} cannot be read as weights ({why}): save model.state_dict(), by torch.save or as safetensors"
+        ) from None
+
+
+def _state_dict(content: Any, file: Path) -> Mapping[str, Any]:
+    """The weights in what a file holds: all of it, or what stands under a usual key."""
+    import torch
+
+    for candidate in (content, *(content.get(key) for key in NESTED if isinstance(content, Mapping))):
+        if isinstance(candidate, Mapping) and any(isinstance(value, torch.Tensor) for value in candidate.values()):
+            return candidate
+    held = ", ".join(map(str, list(content)[:5])) if isinstance(content, Mapping) else type(content).__name__
+    raise UserError(f"{file} holds no weights but {held or 'nothing'}: save model.state_dict()")
+
+
+def _without_prefixes(tensors: Mapping[str, Any]) -> dict[str, Any]:
+    found = dict(tensors)
+    while prefix := next((p for p in PREFIXES if found and all(name.startswith(p) for name in found)), None):
+        found = {name.removeprefix(prefix): value for name, value in found.items()}
+    return found
+
+
+def _put(model: nn.Module, tensors: dict[str, Any], file: Path) -> None:
+    own = model.state_dict()
+    strange = [f"{name} is not in the network" for name in tensors if name not in own]
+    missing = [f"{name} is not in the file" for name in own if name not in tensors and not name.endswith(COUNTER)]
+    shapes = [
+        f"{name} has shape {tuple(getattr(tensors[name], 'shape', ()))} in the file and {tuple(own[name].shape)} in the network"
+        for name in own
+        if name in tensors and getattr(tensors[name], "shape", None) != own[name].shape
+    ]
+    problems = [*shapes, *missing, *strange]
+    if problems:
+        more = f", and {len(problems) - 1} more differences" if len(problems) > 1 else ""
+        raise UserError(f"the weights do not fit: {problems[0]}{more} ({file}): give those of this {type(model).__name__}")
+    model.load_state_dict(tensors, strict=False)

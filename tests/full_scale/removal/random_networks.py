@@ -1,0 +1,234 @@
+"""Small random networks of everything that removal covers, with random dead features."""
+
+import random
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+ACTIVATIONS = (
+    nn.ReLU,
+    nn.ReLU,
+    nn.ReLU6,
+    nn.LeakyReLU,
+    nn.SiLU,
+    nn.Hardswish,
+    nn.GELU,
+    nn.Sigmoid,
+    nn.Tanh,
+    nn.ELU,
+    nn.Mish,
+    nn.Hardsigmoid,
+    nn.Softplus,
+)
+SHIFTS = (-1.0, 0.0, 0.5, None)
+SHARES = (0.0, 0.1, 0.3, 0.6, 1.0)
+
+
+class RandomNetwork(nn.Module):
+    """Steps of (function of the earlier tensors, numbers of these); `outputs` are the numbers of what is put out."""
+
+    def __init__(self, seed, steps=14):
+        super().__init__()
+        self.random = random.Random(seed)
+        self.parts = nn.ModuleList()
+        self.program = []
+        self.tensors = [(3, 12)]  # channels, pixels
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.block(0)
+            for _ in range(steps):
+                self.random.choice(self.STEPS)(self)
+            for source in (len(self.tensors) - 1, self.any()):
+                self.head(source)
+            self.drop_unused()
+            kill(self, self.random)
+
+    def any(self):
+        return self.random.randrange(max(1, len(self.tensors) - 4), len(self.tensors))
+
+    def add(self, function, inputs, channels, pixels):
+        self.program.append((function, inputs))
+        self.tensors.append((channels, pixels))
+        return len(self.tensors) - 1
+
+    def module(self, part, source, channels, pixels):
+        self.parts.append(part)
+        return self.add(len(self.parts) - 1, (source,), channels, pixels)
+
+    def convolution(self, source, outputs=None, groups=1, kernel=None, stride=None):
+        channels, pixels = self.tensors[source]
+        outputs = outputs or self.random.choice((4, 6, 8))
+        kernel = kernel or self.random.choice((1, 1, 3, 3, 5))
+        dilation = self.random.choice((1, 1, 2)) if kernel == 3 else 1
+        reach = dilation * (kernel - 1)
+        padding = self.random.choice((0, reach // 2, reach // 2)) if pixels > reach + 2 else reach // 2
+        stride = stride or self.random.choice((1, 1, 2))
+        mode = self.random.choice(("zeros", "zeros", "zeros", "reflect", "replicate")) if padding < pixels else "zeros"
+        part = nn.Conv2d(
+            channels,
+            outputs,
+            kernel,
+            stride,
+            padding,
+            dilation,
+            groups,
+            bias=self.random.random() < 0.5,
+            padding_mode=mode,
+        )
+        return self.module(part, source, outputs, (pixels + 2 * padding - reach - 1) // stride + 1)
+
+    def norm(self, source):
+        channels, pixels = self.tensors[source]
+        return self.module(nn.BatchNorm2d(channels, affine=self.random.random() < 0.9), source, channels, pixels)
+
+    def activation(self, source):
+        channels, pixels = self.tensors[source]
+        part = nn.PReLU(channels) if self.random.random() < 0.1 else self.random.choice(ACTIVATIONS)()
+        return self.module(part, source, channels, pixels)
+
+    def block(self, source, outputs=None, **options):
+        source = self.convolution(source, outputs, **options)
+        if self.random.random() < 0.8:
+            source = self.norm(source)
+        return self.activation(source) if self.random.random() < 0.9 else source
+
+    def plain(self):
+        self.block(self.any())
+
+    def preactivated(self):
+        self.convolution(self.activation(self.norm(self.any())))
+
+    def grouped(self):
+        source = self.any()
+        channels, _ = self.tensors[source]
+        groups = channels if channels % 2 or self.random.random() < 0.6 else 2
+        source = self.convolution(source, channels * self.random.choice((1, 1, 2)), groups=groups)
+        self.activation(self.norm(source))
+
+    def residual(self):
+        source = self.any()
+        channels, pixels = self.tensors[source]
+        inner = self.block(source, kernel=1, stride=1)
+        outer = self.module(nn.Conv2d(self.tensors[inner][0], channels, 3, padding=1), inner, channels, self.tensors[inner][1])
+        outer = self.norm(outer)
+        if self.tensors[outer][1] == pixels:
+            self.activation(self.add(torch.add, (source, outer), channels, pixels))
+
+    def gated(self):
+        source = self.any()
+        channels, pixels = self.tensors[source]
+        pooled = self.add(lambda x: x.mean((2, 3), keepdim=True), (source,), channels, 1)
+        inner = self.activation(self.module(nn.Conv2d(channels, 4, 1), pooled, 4, 1))
+        gate = self.module(nn.Conv2d(4, channels, 1), inner, channels, 1)
+        gate = self.module(self.random.choice((nn.Sigmoid, nn.Hardsigmoid))(), gate, channels, 1)
+        self.add(torch.mul, (source, gate), channels, pixels)
+
+    def joined(self):
+        source = self.any()
+        pixels = self.tensors[source][1]
+        others = [number for number, (_, size) in enumerate(self.tensors) if size == pixels and number > 0]
+        chosen = [source, *self.random.choices(others, k=self.random.choice((1, 1, 2)))]
+        channels = sum(self.tensors[number][0] for number in chosen)
+        if channels <= 32:
+            self.add(lambda *parts: torch.cat(parts, 1), tuple(chosen), channels, pixels)
+
+    def pooled(self):
+        source = self.any()
+        channels, pixels = self.tensors[source]
+        if pixels < 4:
+            return
+        kind = self.random.randrange(4)
+        parts = (
+            nn.MaxPool2d(3, 2, 1),
+            nn.AvgPool2d(3, 2, 1, count_include_pad=True),
+            nn.AvgPool2d(3, 2, 1, count_include_pad=False),
+            nn.AvgPool2d(2, 2, ceil_mode=True),
+        )
+        self.module(parts[kind], source, channels, (pixels + 1) // 2)
+
+    def enlarged(self):
+        source = self.any()
+        channels, pixels = self.tensors[source]
+        if pixels > 8:
+            return
+        if self.random.random() < 0.5:
+            mode = self.random.choice(("nearest", "bilinear"))
+            self.module(nn.Upsample(scale_factor=2, mode=mode), source, channels, 2 * pixels)
+        else:
+            groups = self.random.choice((1, 1, 2)) if channels % 2 == 0 else 1
+            self.activation(self.norm(self.module(nn.ConvTranspose2d(channels, 6, 2, 2, groups=groups), source, 6, 2 * pixels)))
+
+    def bordered(self):
+        source = self.any()
+        channels, pixels = self.tensors[source]
+        width = self.random.choice((1, 2))
+        padded = self.add(lambda x: F.pad(x, (width,) * 4), (source,), channels, pixels + 2 * width)
+        self.module(nn.Conv2d(channels, 6, 1 + 2 * width, bias=False), padded, 6, pixels)
+
+    def scaled(self):
+        source = self.any()
+        channels, pixels = self.tensors[source]
+        factor = self.random.choice((0.5, 2.0, -1.0))
+        functions = (lambda x: x * factor, lambda x: x + factor, lambda x: factor - x)
+        self.add(self.random.choice(functions), (source,), channels, pixels)
+
+    def cut(self):
+        source = self.any()
+        channels, pixels = self.tensors[source]
+        if channels % 2 == 0:
+            self.add(lambda x: x.chunk(2, 1)[1], (source,), channels // 2, pixels)
+
+    STEPS = (
+        *(plain, plain, plain, plain, plain, preactivated, grouped, residual, residual),
+        *(gated, joined, joined, pooled, enlarged, bordered, scaled, cut),
+    )
+
+    def head(self, source):
+        channels, pixels = self.tensors[source]
+        if self.random.random() < 0.5:
+            size = min(2, pixels)
+            source = self.module(nn.AdaptiveAvgPool2d(size), source, channels, size)
+            features = channels * size * size
+        else:
+            source, features = self.add(lambda x: x.mean((2, 3)), (source,), channels, 1), channels
+        source = self.add(lambda x: x.flatten(1), (source,), features, 1)
+        if self.random.random() < 0.5:
+            source = self.module(nn.BatchNorm1d(features), source, features, 1)
+        source = self.module(nn.Linear(features, 10, bias=self.random.random() < 0.7), source, 10, 1)
+        self.outputs = (*getattr(self, "outputs", ()), self.module(nn.Linear(10, 4), self.activation_of(source), 4, 1))
+
+    def activation_of(self, source):
+        return self.module(nn.ReLU(), source, self.tensors[source][0], 1)
+
+    def drop_unused(self):
+        used = set(self.outputs)
+        for number in range(len(self.program), 0, -1):
+            if number in used:
+                used.update(self.program[number - 1][1])
+        self.used = [number in used for number in range(1, len(self.program) + 1)]
+
+    def forward(self, x):
+        found = [x]
+        for (function, inputs), used in zip(self.program, self.used, strict=True):
+            function = self.parts[function] if isinstance(function, int) else function
+            found.append(function(*(found[number] for number in inputs)) if used else None)
+        return tuple(found[number] for number in self.outputs)
+
+
+@torch.no_grad()
+def kill(network, chance, shares=SHARES, shifts=SHIFTS):
+    """Gives each BatchNorm random statistics and a random share of scales 0; sometimes weights of a convolution too."""
+    for part in network.modules():
+        if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d):
+            part.running_mean.normal_(0, 0.2)
+            part.running_var.uniform_(0.5, 1.5)
+        if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d) and part.affine:
+            dead, shift = torch.rand(part.num_features) < chance.choice(shares), chance.choice(shifts)
+            part.weight.uniform_(0.5, 1.5).masked_fill_(dead, 0)
+            part.bias.normal_(0, 0.3)
+            if shift is not None:
+                part.bias.masked_fill_(dead, shift)
+        elif isinstance(part, nn.Conv2d | nn.Linear) and chance.random() < 0.2:
+            dead = torch.rand(len(part.weight)) < chance.choice(shares)
+            part.weight[dead] = 0

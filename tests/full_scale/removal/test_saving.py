@@ -1,0 +1,91 @@
+"""A smaller network on disk: the same network comes back, in another process too, and nothing else is taken for one."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+pytest.importorskip("safetensors", reason="saving needs the package safetensors")
+
+from full_scale.removal import load, save, shrink
+from mechanisms.validation import UserError
+from tests.full_scale.removal.structures import STRUCTURES, Chain, Residual, with_dead
+
+IMAGES = torch.randn(2, 3, 12, 12, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize(
+    "name", ["chain", "grouped", "residual", "one-by-one without norm", "activation PReLU", "transposed", "U-Net"]
+)
+def test_what_is_loaded_is_what_was_saved(name, tmp_path):
+    smaller, _ = shrink(with_dead(STRUCTURES[name]), IMAGES)
+    save(smaller, tmp_path / "small.safetensors")
+    for into in (STRUCTURES[name], STRUCTURES[name]()):
+        loaded = load(tmp_path / "small.safetensors", into)
+        assert str(loaded) == str(smaller)
+        assert torch.equal(loaded.eval()(IMAGES), smaller.eval()(IMAGES))
+        assert [p.requires_grad for p in loaded.parameters()] == [p.requires_grad for p in smaller.parameters()]
+
+
+def test_a_fresh_process_loads_it(tmp_path):
+    smaller, _ = shrink(with_dead(Chain), IMAGES)
+    save(smaller, tmp_path / "small.safetensors")
+    code = (
+        "import sys, torch\n"
+        "from full_scale.removal import load\n"
+        "from tests.full_scale.removal.structures import Chain\n"
+        "network = load(sys.argv[1], Chain).eval()\n"
+        "print(network(torch.ones(1, 3, 12, 12)).tolist())"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "small.safetensors")], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    printed = torch.tensor([[float(number) for number in done.stdout.strip("[]\n").split(",")]])
+    torch.testing.assert_close(printed, smaller.eval()(torch.ones(1, 3, 12, 12)), rtol=1e-5, atol=1e-6)
+
+
+def test_shared_weights_stay_shared(tmp_path):
+    network = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4))
+    network[2].weight = network[0].weight
+    save(network, tmp_path / "tied.safetensors")
+    fresh = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4))
+    loaded = load(tmp_path / "tied.safetensors", fresh)
+    assert loaded[2].weight is loaded[0].weight
+    assert torch.equal(loaded[0].weight, network[0].weight)
+    assert fresh[2].weight is not fresh[0].weight
+
+
+@pytest.mark.parametrize(
+    ("into", "message"),
+    [
+        (lambda: Chain(Residual()), "another network"),
+        (lambda: Chain(kernel=1, bias=True, padding=0), "another network"),
+        (lambda: "chain", "not a network"),
+        (lambda: nn.Sequential(nn.Linear(2, 2)), "another network"),
+    ],
+)
+def test_another_network_is_refused(into, message, tmp_path):
+    save(with_dead(Chain), tmp_path / "small.safetensors")
+    with pytest.raises(UserError, match=message) as refusal:
+        load(tmp_path / "small.safetensors", into)
+    assert "\n" not in str(refusal.value)
+
+
+def test_other_files_are_refused(tmp_path):
+    from safetensors.torch import save_file
+
+    (tmp_path / "text").write_text("text")
+    save_file({"weight": torch.zeros(1)}, tmp_path / "plain")
+    torch.save({"weight": torch.zeros(1)}, tmp_path / "pickled")
+    for name, message in {
+        "text": "not a safetensors",
+        "plain": "does not say",
+        "pickled": "not a safetensors",
+        "no": "not a file",
+    }.items():
+        with pytest.raises(UserError, match=message) as refusal:
+            load(tmp_path / name, Chain)
+        assert "\n" not in str(refusal.value)
+    with pytest.raises(UserError, match="exists"):
+        save(with_dead(Chain), tmp_path / "text")
