@@ -8,11 +8,36 @@ from __future__ import annotations
 import contextlib
 import importlib
 from collections.abc import Callable, Iterator
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
 
 from mechanisms.validation import UserError, require
 
 WRITTEN_AS = "custom:PACKAGE.MODULE:CALLABLE"
+
+
+@dataclass(frozen=True)
+class AbstractCustom:
+    """What choices that are a user's own code share: the path of a callable, as the `kind` of thing that it makes.
+
+    The identity of a spec holds the path, not the code behind it: after editing the code, record elsewhere (`--runs`).
+
+    Raises:
+        InvalidValue: the path is not PACKAGE.MODULE:CALLABLE.
+    """
+
+    name: ClassVar[str] = "custom"
+    written_as: ClassVar[str] = WRITTEN_AS
+    kind: ClassVar[str]
+    path: str
+
+    def __post_init__(self) -> None:
+        require_path(f"{self.kind}.path", self.path)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The choice of a text "custom:PACKAGE.MODULE:CALLABLE", or of the path alone."""
+        return cls(path=text.removeprefix(f"{cls.name}:"))
 
 
 def require_path(field: str, path: object) -> None:

@@ -8,40 +8,22 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from full_scale.custom import WRITTEN_AS, blaming, imported, require_path
+from full_scale.custom import AbstractCustom, blaming, imported
 from full_scale.data.arrays import Stored, prepared
 from full_scale.data.base import AbstractDataset, AbstractExamples, Data, Examples
 from mechanisms.validation import UserError
 
 
 @dataclass(frozen=True)
-class CustomData(AbstractDataset):
+class CustomData(AbstractCustom, AbstractDataset):
     """What the callable at `path` returns: a `full_scale.data.base.Data`, or arrays ((x_train, y_train), (x_test, y_test)).
 
     A `Data` is taken as it is. Arrays are numbers of shape (N, channels, height, width) or (N, height, width), and labels from 0
     on; they are normalized by the mean and the standard deviation of each channel of the training part. The callable is called
-    without arguments, once a process, already when its sizes are asked for; it must return the same data always. The identity
-    of a spec holds the path, not the code behind it: after editing the code, record elsewhere (`--runs`).
-
-    Raises:
-        InvalidValue: the path is not PACKAGE.MODULE:CALLABLE.
+    without arguments, once a process, already when its sizes are asked for; it must return the same data always.
     """
 
-    name: ClassVar[str] = "custom"
-    written_as: ClassVar[str] = WRITTEN_AS
-    path: str
-
-    def __post_init__(self) -> None:
-        require_path("data.path", self.path)
-
-    @classmethod
-    def parse(cls, text: str) -> CustomData:
-        """The data of a text "custom:PACKAGE.MODULE:CALLABLE", or of the path alone.
-
-        >>> CustomData.parse("custom:mylab.data:shapes")
-        CustomData(path='mylab.data:shapes')
-        """
-        return cls(path=text.removeprefix(f"{cls.name}:"))
+    kind: ClassVar[str] = "data"
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -5,39 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from full_scale.custom import WRITTEN_AS, blaming, imported, require_path
+from full_scale.custom import AbstractCustom, blaming, imported
 from full_scale.models.base import AbstractNetwork, BuiltNetwork, Shape
 from mechanisms.experiments.streams import stream
 
 
 @dataclass(frozen=True)
-class CustomNetwork(AbstractNetwork):
+class CustomNetwork(AbstractCustom, AbstractNetwork):
     """What the callable at `path` makes of the shape of an image (channels, height, width) and the number of classes.
 
     That is a `torch.nn.Module`, images (N, channels, height, width) → class scores (N, classes). It keeps the weights it comes
     with; what it draws from torch's CPU generator while it is made is decided by the seed. Activations that are functions or used
-    several times are made modules of their own, so that they can be observed. The identity of a spec holds the path, not
-    the code behind it: after editing the code, record elsewhere (`--runs`).
-
-    Raises:
-        InvalidValue: the path is not PACKAGE.MODULE:CALLABLE.
+    several times are made modules of their own, so that they can be observed.
     """
 
-    name: ClassVar[str] = "custom"
-    written_as: ClassVar[str] = WRITTEN_AS
-    path: str
-
-    def __post_init__(self) -> None:
-        require_path("network.path", self.path)
-
-    @classmethod
-    def parse(cls, text: str) -> CustomNetwork:
-        """The network of a text "custom:PACKAGE.MODULE:CALLABLE", or of the path alone.
-
-        >>> CustomNetwork.parse("custom:mylab.networks:small")
-        CustomNetwork(path='mylab.networks:small')
-        """
-        return cls(path=text.removeprefix(f"{cls.name}:"))
+    kind: ClassVar[str] = "network"
 
     def require_fits(self, shape: Shape) -> None:
         """Never raises: what fits is known only when the network is built."""
