@@ -44,7 +44,8 @@ class Checkpoints:
         except Exception as error:  # torch raises many kinds for a damaged file, and none of them may stop a training
             reason = f"it cannot be read ({type(error).__name__})"
         aside = self._path.with_name(f"{NAME}.unusable-{uuid.uuid4().hex[:8]}")
-        self._path.rename(aside)
+        if self._writes:
+            self._path.rename(aside)
         say(f"checkpoint {self._path} is not used: {reason}; kept as {aside}, the training starts anew")
         return None
 

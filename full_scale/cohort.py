@@ -27,12 +27,15 @@ def run_together(units: Sequence[Unit]) -> Iterator[tuple[int, Tables, dict[str,
         UserError: as `run`, of the first training that failed, after all others have ended.
     """
     with computing():
-        members = []
-        for unit in units:
-            with training_memory(unit[0]):
-                training = Training(*unit)
-            members.append((training, training.steps(), _stream(training.device)))
-        going, failures = dict(enumerate(members)), []
+        going, failures = {}, []
+        for number, unit in enumerate(units):
+            try:
+                with training_memory(unit[0]):
+                    training = Training(*unit)
+            except UserError as error:
+                failures.append(error)
+            else:
+                going[number] = training, training.steps(), _stream(training.device)
         while going:
             for number, (training, steps, stream) in list(going.items()):
                 try:

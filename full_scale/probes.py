@@ -254,7 +254,8 @@ def without_features(network: BuiltNetwork, removed: pd.Series) -> Iterator[None
         for layer, mark in zip(network.layers, marks, strict=True):
             for parameter in (layer.norm or layer.conv).parameters(recurse=False):
                 kept.append((parameter, parameter.clone()))
-                _by_feature(parameter, layer)[mark.to(parameter.device)] = 0
+                rows = _by_feature(parameter, layer)
+                rows[mark.to(parameter.device).view(rows.shape[: rows.dim() - parameter.dim() + 1])] = 0
         yield
     finally:
         for parameter, before in kept:
@@ -262,7 +263,8 @@ def without_features(network: BuiltNetwork, removed: pd.Series) -> Iterator[None
 
 
 def _by_feature(parameter: Tensor, layer: FeatureLayer) -> Tensor:
-    """The parameter with the features of its layer on the first axis."""
+    """A view of the parameter with the features of its layer on the first axis, or on the first two, by groups."""
     if parameter is not layer.conv.weight or not isinstance(layer.conv, nn.ConvTranspose2d):
         return parameter
-    return parameter.transpose(0, 1)
+    groups, size = layer.conv.groups, parameter.shape
+    return parameter.view(groups, size[0] // groups, *size[1:]).transpose(1, 2)

@@ -101,7 +101,10 @@ def leaky(preset: str = "demo") -> Specs:
 
 
 def difficulty(preset: str = "demo") -> Specs:
-    """A harder task (20 % wrong training labels) at the protocol's rate and at a smaller one with more steps."""
+    """A harder task (20 % wrong training labels) at the protocol's rate, and at a smaller one with more steps.
+
+    Three tenths of the rate, three times the steps, and five thirds of the strength, so that the effect shows there too.
+    """
     base = PROTOCOLS[preset].base
     regularizer = L2(strength=base.regularizer.strength * 5 / 3)
     gentle = replace(base, learning_rate=0.3 * base.learning_rate, regularizer=regularizer, steps=3 * base.steps)

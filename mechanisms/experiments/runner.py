@@ -75,7 +75,6 @@ def _report(layer: Layer, store: Store, groups: list[list[Unit]], jobs: int, tot
             for outcome in _execute_all(layer, store, groups, jobs):
                 if isinstance(outcome, UserError):
                     failures.append(outcome)
-                    say(f"failed: {outcome}")
                     continue
                 unit, seconds = outcome
                 bar.update()
@@ -85,7 +84,15 @@ def _report(layer: Layer, store: Store, groups: list[list[Unit]], jobs: int, tot
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"{done} of {total} runs are on record; the same command continues") from None
     if failures:
-        raise UserError(f"{total - done} of {total} runs are missing, the others are on record: {failures[0]}")
+        raise _summary(failures, done, total)
+
+
+def _summary(failures: list[UserError], done: int, total: int) -> UserError:
+    """One error for all: the first in full, after a line for each of the others that says something else."""
+    first, *others = dict.fromkeys(map(str, failures))
+    for other in others:
+        say(f"failed: {other}")
+    return UserError(f"{total - done} of {total} runs are missing, the others are on record: {first}" if done else first)
 
 
 def _execute_all(layer: Layer, store: Store, groups: list[list[Unit]], jobs: int) -> Iterator[tuple[Unit, float] | UserError]:

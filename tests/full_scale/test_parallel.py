@@ -48,7 +48,11 @@ if os.environ.get("RANK", "0") == sys.argv[2]:
 
 
 def tables_of(processes: int, shards: int, rank: int = 0) -> list[Any]:
-    launcher = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--no-python", sys.executable] if processes == 2 else []
+    launcher = (
+        ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--no-python", sys.executable]
+        if processes == 2
+        else []
+    )
     done = subprocess.run(
         [sys.executable, *launcher, "-c", SCRIPT, str(shards), str(rank)],
         cwd=ROOT,
