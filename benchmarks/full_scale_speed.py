@@ -122,10 +122,11 @@ def step_of(coupling: str | None, rule: AbstractUpdateRule) -> Callable[[], None
 
 def loops(rounds: int) -> Iterator[dict[str, Any]]:
     """Rows: images a second of both loops."""
-    vgg = replace(ADAM, network=VGG(width=0.25, pools=4))
+    narrow, vgg = (replace(ADAM, network=VGG(width=width, pools=4)) for width in (0.25, 1.0))
     cases: list[tuple[str, TrainSpec, Prepare | None]] = [
         ("BasicNet width 1/4", ADAM, None),
-        ("VGG-16 width 1/4", vgg, None),
+        ("VGG-16 width 1/4", narrow, None),
+        ("VGG-16", vgg, None),
         ("BasicNet width 1/4, half of the filters dying", ADAM, with_dying_filters),
     ]
     for name, spec, prepare in cases:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import time
 import uuid
@@ -13,8 +14,9 @@ import pandas as pd
 import torch
 
 from full_scale.layer import CHECKPOINT
+from mechanisms.experiments.files import write_whole
 from mechanisms.experiments.runner import say
-from mechanisms.validation import InvalidValue
+from mechanisms.validation import InvalidValue, UserError
 
 FORMAT = 1
 SECONDS = 30.0
@@ -46,7 +48,7 @@ class Checkpoints:
         aside = self._path.with_name(f"{NAME}.unusable-{uuid.uuid4().hex[:8]}")
         if self._writes:
             self._path.rename(aside)
-        say(f"checkpoint {self._path} is not used: {reason}; kept as {aside}, the training starts anew")
+            say(f"checkpoint {self._path} is not used: {reason}; kept as {aside}, the training starts anew")
         return None
 
     def offer(self, state: Callable[[], Any]) -> None:
@@ -57,19 +59,13 @@ class Checkpoints:
         """
         if self._path is None or not self._writes or time.monotonic() - self._last < self._every:
             return
-        partial = self._path.with_name(f".{NAME}.{uuid.uuid4().hex[:8]}.partial")
+        content = io.BytesIO()
+        torch.save({"identity": self._identity, "state": state()}, content)
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with partial.open("wb") as file:
-                torch.save({"identity": self._identity, "state": state()}, file)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(self._path)
-        except (OSError, RuntimeError) as error:
-            say(f"checkpoint {self._path} could not be written ({error}); the one before it is kept and the training goes on")
-        finally:
-            partial.unlink(missing_ok=True)
-            self._last = time.monotonic()
+            write_whole(self._path, content.getvalue(), "the checkpoint before it is kept and the training goes on")
+        except UserError as error:
+            say(str(error))
+        self._last = time.monotonic()
 
 
 def _seconds() -> float:

@@ -20,8 +20,8 @@ import torch
 from torch import nn
 
 from full_scale.models.base import FeatureLayer
-from full_scale.optimizer_probe import FORCES, OptimizerProbe
-from full_scale.probes import feature_table
+from full_scale.optimizer_probe import OptimizerProbe
+from full_scale.probes import FORCES, feature_table
 from full_scale.undisturbed import Images, look, observable, unwrapped
 from mechanisms.experiments.runner import say
 from mechanisms.forces import dominance

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from full_scale.probes import FORCES
 from mechanisms.dynamics import DynamicsState, Step, init
 from mechanisms.dynamics import step as dynamics_step
 from mechanisms.predictions import decay_rate
@@ -42,7 +43,6 @@ RULES: dict[type, Callable[[Group], AbstractUpdateRule | None]] = {
 }
 """Class of `torch.optim` → the rule that a parameter group follows; None where this package has no such rule."""
 
-FORCES = ("loss_force", "reg_force", "denominator")
 FED_BY_BOTH = ("mean_loss", "momentum_loss")
 """Slots whose counterpart in torch holds the penalty's share too."""
 

@@ -30,8 +30,8 @@ from mechanisms.experiments.streams import stream
 from mechanisms.sparsity import inactive
 from mechanisms.validation import UserError
 
-STEPS_PER_CHECK_OF_LOSS = {"cpu": 1}
-"""Asking a GPU for a number makes it wait, so there the loss is looked at less often."""
+STEPS_PER_LOOK_AT_LOSS = 100
+"""Off the CPU: asking a GPU for a number makes it wait."""
 Tables = dict[str, pd.DataFrame]
 
 
@@ -50,9 +50,9 @@ def run(spec: TrainSpec, seed: int, checkpoints: Path | None = None) -> tuple[Ta
 
 
 def training_memory(spec: TrainSpec) -> AbstractContextManager[None]:
-    """Within it, a lack of memory is one line that names batch and width."""
-    width = f" (now {spec.network.width:g})" if hasattr(spec.network, "width") else ""
-    return memory_named(f"use a batch_size below {spec.batch_size} or a smaller network.width{width}")
+    """Within it, a lack of memory is one line that names the batch, and the width of a network that has one."""
+    smaller = f"network.width (now {spec.network.width:g})" if hasattr(spec.network, "width") else "network"
+    return memory_named(f"use a batch_size below {spec.batch_size} or a smaller {smaller}")
 
 
 def index_batches(generator: np.random.Generator, examples: int, batch_size: int, skip: int = 0) -> Iterator[np.ndarray]:
@@ -93,6 +93,7 @@ class Training:
         self.checkpoints = Checkpoints(
             checkpoints, {"spec_id": spec_id(spec), "seed": seed, "device": self.device.type}, self.workers.rank == 0
         )
+        self.measured, self.probing = frozenset(spec.measured_steps()), frozenset(spec.probed_steps())
         self.done, self.resumptions = 0, 0
         self.tables: dict[str, list[pd.DataFrame]] = {"features": [], "curve": [], "probes": []}
         self.started = time.process_time()
@@ -155,7 +156,7 @@ class Training:
     def _update(self, images: Tensor, labels: Tensor, scale: float) -> None:
         torch.manual_seed(self.noise + self.done)
         loss = self._loss(images, labels) if self.replayed is None else self.replayed.step(images, labels)
-        if (self.done + 1) % STEPS_PER_CHECK_OF_LOSS.get(self.device.type, 100) == 0:
+        if self.device.type == "cpu" or (self.done + 1) % STEPS_PER_LOOK_AT_LOSS == 0:
             self._require_finite(self.workers.mean(loss.detach().clone()).item(), self.done + 1)
         if self.replayed is None:
             self.optimizer.zero_grad()
@@ -164,10 +165,10 @@ class Training:
             self.optimizer.step(scale)
 
     def _measure_if_due(self, learning_rate: float) -> None:
-        if self.done in self.spec.measured_steps():
+        if self.done in self.measured:
             with self._timed("measuring_cpu_seconds"):
                 self._measure(learning_rate)
-        if self.probed is not None and self.done in self.spec.probed_steps():
+        if self.probed is not None and self.done in self.probing:
             with self._timed("probing_cpu_seconds"):
                 self.workers.align(self.network.module)
                 self.tables["probes"].append(self._features(observe(self.network, self.probed)))

@@ -1,5 +1,5 @@
 """The experiments of this layer: every public function in a module here is one; its first docstring line is its summary.
 
-Most take a `preset`: `demo` runs on the embedded digits within minutes, `short` on 16 × 16 photographs (about two hours on two
-cores), `paper` in the papers' own protocol (a GPU and days).
+Most take a `preset`: `demo` runs on the embedded digits within minutes, `short` on 16 × 16 photographs (about 100 cpu-seconds a
+run), `paper` in the papers' own protocol (for a GPU).
 """
