@@ -21,7 +21,7 @@ from full_scale.removal.shrinking import REFUSED
 from mechanisms.experiments.command_line import OneLineParser, add_json_argument, print_rows
 from mechanisms.validation import UserError
 from tests.full_scale.removal.random_networks import RandomNetwork
-from tests.full_scale.removal.zoo import NAMES, SHARES, SHIFTS, TIMM, timm_network, torchvision_network
+from tests.full_scale.removal.zoo import NAMES, SHARES, SHIFTS, TIMM, timm_network, zoo_network
 
 FIRST_SEED = 100_000
 """Random networks of the tests have lower seeds."""
@@ -66,7 +66,7 @@ def trials(graphs: int, names: list[str], settings: int, sample: list[str]) -> I
     combinations = list(product(SHARES, SHIFTS.items()))
     for number, name in enumerate(names):
         for share, (label, shift) in (combinations[number % 4 :] + combinations)[:settings]:
-            yield tried("torchvision", f"{name} {share:.0%} {label}", *torchvision_network(name, share, shift))
+            yield tried("zoo", f"{name} {share:.0%} {label}", *zoo_network(name, share, shift))
     for number, name in enumerate(sample):
         label, shift = list(SHIFTS.items())[number % len(SHIFTS)]
         yield tried("timm", f"{name} 30% {label}", *timm_network(name, 0.3, shift))

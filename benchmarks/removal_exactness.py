@@ -17,7 +17,7 @@ from torch import nn
 from benchmarks.timing import arguments, report
 from full_scale.removal import shrink
 from mechanisms.validation import UserError
-from tests.full_scale.removal.zoo import SHIFTS, torchvision_network
+from tests.full_scale.removal.zoo import SHIFTS, zoo_network
 
 NETWORKS = ("vgg11_bn", "resnet18", "resnet50", "densenet121", "googlenet", "mobilenet_v2", "mnasnet1_0", "efficientnet_b0")
 SHARE = 0.3
@@ -58,7 +58,7 @@ def difference(network: nn.Module, smaller: nn.Module, images: torch.Tensor) -> 
 
 def compared(name: str, shift: float | None) -> dict[str, Any]:
     """One row: share of parameters that each side removes, and the difference it makes."""
-    network, images = torchvision_network(name, SHARE, shift)
+    network, images = zoo_network(name, SHARE, shift)
     network, images = network.double().eval(), images.double()
     sides = {"ours": lambda: shrink(network, images)[0], "torch_pruning": lambda: pruned_by_peer(network, images)}
     row: dict[str, Any] = {}

@@ -1,14 +1,16 @@
-"""Networks of torchvision with random weights and statistics, some of their features dead."""
+"""Networks of torchvision, and the U-Net it lacks, with random weights and statistics, some of their features dead."""
 
 import sys
 
 import torch
 from torch import nn
 
+from full_scale.models.unet import UNet
+
 NAMES = (
     *("vgg16_bn", "resnet18", "resnet50", "wide_resnet50_2", "densenet121", "googlenet", "inception_v3"),
     *("mobilenet_v2", "mobilenet_v3_large", "mnasnet1_0", "efficientnet_b0", "regnet_x_400mf", "regnet_y_400mf"),
-    *("resnext50_32x4d", "shufflenet_v2_x1_0", "convnext_tiny"),
+    *("resnext50_32x4d", "shufflenet_v2_x1_0", "convnext_tiny", "unet"),
 )
 SUBSET = ("resnet18", "densenet121", "googlenet", "mobilenet_v2", "mobilenet_v3_small", "regnet_y_400mf", "convnext_tiny")
 PIXELS = {"inception_v3": 139}
@@ -74,12 +76,15 @@ def randomize(network, share, shift, seed=0):
     return network
 
 
-def torchvision_network(name, share, shift, seed=0):
-    """A network of torchvision by name, and the input it is judged on."""
+def zoo_network(name, share, shift, seed=0):
+    """A network by name, and the input it is judged on."""
     options = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = getattr(torchvision_models(), name)(weights=None, **options)
+        if name == "unet":
+            network = UNet().architecture((3, 64, 64), 10)
+        else:
+            network = getattr(torchvision_models(), name)(weights=None, **options)
         pixels = PIXELS.get(name, 64)
         return randomize(network, share, shift, seed), torch.randn(1, 3, pixels, pixels)
 
