@@ -9,9 +9,9 @@ from __future__ import annotations
 import abc
 import dataclasses
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -67,6 +67,9 @@ NATIVE: dict[type[AbstractUpdateRule], Native] = {
 }
 """Rule → `torch.optim`. A rule that is not here is driven by `mechanisms.dynamics`."""
 
+SECOND_MOMENTS = ("exp_avg_sq", "max_exp_avg_sq", "square_avg", "sum")
+"""What torch calls the states that hold squares of gradients."""
+
 
 class AbstractOptimizer(abc.ABC):
     """Moves parameters by their `.grad`."""
@@ -82,6 +85,14 @@ class AbstractOptimizer(abc.ABC):
     @abc.abstractmethod
     def state_dict(self) -> dict[str, Any]:
         """All that the next steps depend on besides the parameters, as tensors and plain values."""
+
+    @abc.abstractmethod
+    def adopt(self, other: Self) -> None:
+        """Goes on from the moments of an optimizer of the same rule and parameters, under another regularizer or rate."""
+
+    @abc.abstractmethod
+    def second_moments(self, parameter: Tensor) -> Iterator[Tensor]:
+        """The tensors of the shape of a parameter that hold squares of its gradients; none before the first step."""
 
     @abc.abstractmethod
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -164,6 +175,15 @@ class TorchOptimizer(AbstractOptimizer):
         """See `AbstractOptimizer`."""
         return self.inner.state_dict()
 
+    def adopt(self, other: Self) -> None:
+        """See `AbstractOptimizer`."""
+        self.inner.state = other.inner.state
+
+    def second_moments(self, parameter: Tensor) -> Iterator[Tensor]:
+        """See `AbstractOptimizer`."""
+        state = self.inner.state.get(parameter, {})
+        yield from (state[name] for name in SECOND_MOMENTS if name in state)
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See `AbstractOptimizer`."""
         self.inner.load_state_dict(state)
@@ -225,6 +245,17 @@ class LawOptimizer(AbstractOptimizer):
     def state_dict(self) -> dict[str, Any]:
         """See `AbstractOptimizer`."""
         return {"states": [(state.step, list(state.filters)) for _, _, state in self._parts]}
+
+    def adopt(self, other: Self) -> None:
+        """See `AbstractOptimizer`."""
+        states = {id(parameter): state for parameter, _, state in other._parts}
+        self._parts = [(parameter, regularizer, states[id(parameter)]) for parameter, regularizer, _ in self._parts]
+
+    def second_moments(self, parameter: Tensor) -> Iterator[Tensor]:
+        """See `AbstractOptimizer`."""
+        for one, _, state in self._parts:
+            if one is parameter:
+                yield from (state.filters[place] for place in self._rule.second_moments())
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See `AbstractOptimizer`."""

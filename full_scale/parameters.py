@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from torch import nn
@@ -28,6 +28,13 @@ class ParameterGroups:
 
     decayed: dict[str, nn.Parameter]
     free: dict[str, nn.Parameter]
+
+    def narrowed(self, kept: Iterable[nn.Parameter]) -> ParameterGroups:
+        """The groups with all decayed parameters but these made free."""
+        chosen = {id(parameter) for parameter in kept}
+        decayed = {name: parameter for name, parameter in self.decayed.items() if id(parameter) in chosen}
+        freed = {name: parameter for name, parameter in self.decayed.items() if name not in decayed}
+        return ParameterGroups(decayed, freed | self.free)
 
 
 def group_parameters(module: nn.Module, decayed: str) -> ParameterGroups:

@@ -49,12 +49,10 @@ class ForceProbe:
         norms = [layer.norm for layer in network.layers if layer.norm is not None and _is_trained(layer.norm)]
         self._parameters = [norm.weight for norm in norms] + [norm.bias for norm in norms]
         decayed = {id(parameter) for parameter in groups.decayed.values()} & {id(p) for p in self._parameters}
+        acting: Any = regularizer if decayed else dataclasses.replace(regularizer, strength=0.0)
         if decayed and len(decayed) < len(self._parameters):
-            raise ValueError("the parameters of normalizations must be all decayed or all free")
-        self._law: dict[str, Any] = {
-            "rule": rule,
-            "regularizer": regularizer if decayed else dataclasses.replace(regularizer, strength=0.0),
-        }
+            acting = _OnSome(regularizer, _flat([torch.full_like(p, id(p) in decayed) for p in self._parameters]))
+        self._law: dict[str, Any] = {"rule": rule, "regularizer": acting}
         self._learning_rate = learning_rate
         self.state: DynamicsState = init(_flat(self._parameters), **self._law)
         """The shadow's state: one flat vector a slot, scales in layer order, then shifts."""
@@ -93,6 +91,19 @@ class ForceProbe:
         """Name → value of the last step for each feature, in layer order; NaN before the first step and without a scale."""
         return {name: self._of_features(None if self.last is None else getattr(self.last, name)) for name in FORCES}
 
+    def adopt(self, other: ForceProbe) -> None:
+        """Goes on from the moments of a probe of the same rule, under another regularizer or rate."""
+        self.state = other.state
+
+    def second_moments(self, parameter: Tensor) -> Iterator[Tensor]:
+        """Views of what the shadow keeps of the squares of a parameter's gradients; none for what it does not follow."""
+        start = 0
+        for one in self._parameters:
+            if one is parameter:
+                for place in self._law["rule"].second_moments():
+                    yield torch.as_tensor(self.state.filters[place])[start : start + one.numel()]
+            start += one.numel()
+
     def _of_features(self, flat: Any) -> np.ndarray:
         parts, start = [], 0
         values = None if flat is None else _numpy(flat)
@@ -103,6 +114,24 @@ class ForceProbe:
                 parts.append(values[start : start + layer.features])
                 start += layer.features
         return np.concatenate(parts)
+
+
+@dataclass(frozen=True)
+class _OnSome:
+    """A regularizer on some elements of a vector: `marks` is 1 there and 0 elsewhere."""
+
+    regularizer: AbstractRegularizer
+    marks: Any
+
+    @property
+    def coupling(self) -> str:
+        return self.regularizer.coupling
+
+    def gradient(self, w: Any) -> Any:
+        return self.regularizer.gradient(w) * self.marks
+
+    def rates(self, learning_rate: Any, schedule_scale: Any) -> tuple[float, Any]:
+        return self.regularizer.rates(learning_rate, schedule_scale)
 
 
 def _is_trained(norm: nn.Module) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 from full_scale.augmentation import AbstractAugmentation, NoAugmentation
 from full_scale.data.base import AbstractDataset
 from full_scale.data.digits import Digits
+from full_scale.interventions import AbstractIntervention
 from full_scale.models.base import AbstractNetwork
 from full_scale.models.basic_net import BasicNet
 from mechanisms.regularizers import AbstractRegularizer
@@ -35,6 +36,9 @@ class TrainSpec:
     measuring is always float32. `norm_shards` equal parts of each batch get BatchNorm statistics of their own; the running
     ones are those of the first part. That is what data-parallel training without synchronized statistics does, and it changes
     sparsity; 1 is the ordinary network, on however many devices.
+
+    `interventions` change the training on purpose (`full_scale.interventions`), each from the moment when its `step` updates are
+    done, in the order given. The `features` then say which filters are treated.
     """
 
     data: AbstractDataset = field(default_factory=Digits)
@@ -52,6 +56,7 @@ class TrainSpec:
     measurements: int = 12
     probes: int = 0
     probe_images: int = 1000
+    interventions: tuple[AbstractIntervention, ...] = ()
 
     def __post_init__(self) -> None:
         require_choice("decayed", self.decayed, DECAYED)
@@ -67,6 +72,8 @@ class TrainSpec:
         require_whole("measurements", self.measurements, 1)
         require_whole("probes", self.probes, 0)
         require_whole("probe_images", self.probe_images, 1)
+        for number, one in enumerate(self.interventions):
+            require_whole(f"interventions.{number}.step", one.step, 0, self.steps - 1)
         self.network.require_fits(self.data.shape)
 
     def measured_steps(self) -> tuple[int, ...]:

@@ -24,10 +24,13 @@ from full_scale.parameters import group_parameters
 from full_scale.probes import ForceProbe, Observation, feature_table, mixed_order, observe, without_features
 from full_scale.process import chosen_device, computing, describe, memory_named
 from full_scale.spec import TrainSpec
+from full_scale.treatment import Treatment
 from mechanisms.dynamics import DynamicsState
 from mechanisms.experiments.specs import spec_id
 from mechanisms.experiments.streams import stream
+from mechanisms.regularizers import AbstractRegularizer
 from mechanisms.sparsity import inactive
+from mechanisms.update_rules import AbstractUpdateRule
 from mechanisms.validation import UserError
 
 STEPS_PER_LOOK_AT_LOSS = 100
@@ -80,21 +83,25 @@ class Training:
         self.probed = self.train.take(mixed_order(len(self.train))[: spec.probe_images]) if spec.probes else None
         self.network = spec.network.build(spec.data.shape, spec.data.classes, seed)
         self.network.module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.done, self.resumptions = 0, 0
+        self.treatment = Treatment(self) if spec.interventions else None
         self.groups = group_parameters(self.network.module, spec.decayed)
+        if self.treatment is not None:
+            self.groups = self.treatment.regrouped(self.groups)
         self._require_parameters()
         self.noise = int(stream(seed, "network").integers(2**62))
-        law = (self.groups, spec.rule, spec.regularizer, spec.learning_rate)
-        self.optimizer, self.probe = make_optimizer(*law), ForceProbe(self.network, *law)
+        self.law: dict[str, Any] = {"rule": spec.rule, "regularizer": spec.regularizer, "learning_rate": spec.learning_rate}
+        self.optimizer, self.probe = make_optimizer(self.groups, **self.law), ForceProbe(self.network, self.groups, **self.law)
         self.module = self.workers.wrap(self.network.module)
         self.replayed: DeviceStep | None = None
-        if self.device.type == "cuda" and can_replay(spec.rule) and self.workers.count == 1 if replay is None else replay:
-            self.optimizer = TorchOptimizer(*law, replayed=True)
+        can = self.device.type == "cuda" and can_replay(spec.rule) and self.workers.count == 1 and self.treatment is None
+        if can if replay is None else replay:
+            self.optimizer = TorchOptimizer(self.groups, **self.law, replayed=True)
             self.replayed = DeviceStep(spec, self._loss, self.network.module, self.optimizer, self.probe)
         self.checkpoints = Checkpoints(
             checkpoints, {"spec_id": spec_id(spec), "seed": seed, "device": self.device.type}, self.workers.rank == 0
         )
         self.measured, self.probing = frozenset(spec.measured_steps()), frozenset(spec.probed_steps())
-        self.done, self.resumptions = 0, 0
         self.tables: dict[str, list[pd.DataFrame]] = {"features": [], "curve": [], "probes": []}
         self.started = time.process_time()
         self.seconds = {"cpu_seconds": 0.0, "measuring_cpu_seconds": 0.0, "probing_cpu_seconds": 0.0}
@@ -110,6 +117,7 @@ class Training:
         scales = self.spec.schedule.scale(np.arange(self.spec.steps), self.spec.steps)
         kept = self.checkpoints.load(self.device)
         if kept is None:
+            self._begin_treatments()
             self._measure_if_due(math.nan)
         else:
             self._restore(kept)
@@ -118,12 +126,23 @@ class Training:
         for images, labels in self._batches():
             self._update(images, labels, float(scales[self.done]))
             self.done += 1
-            self._measure_if_due(self.spec.learning_rate * float(scales[self.done - 1]))
+            rate = self.law["learning_rate"] * float(scales[self.done - 1])
+            self._begin_treatments()
+            self._measure_if_due(rate)
             if self.done < self.spec.steps:
                 self.checkpoints.offer(self._state)
             yield self.done
             if self.done == self.spec.steps:
                 return
+
+    def change_law(self, rule: AbstractUpdateRule, regularizer: AbstractRegularizer, learning_rate: float) -> None:
+        """From the next step on another rule, regularizer and base rate; moments are carried over to a rule of the same kind."""
+        optimizer, probe, before = self.optimizer, self.probe, self.law["rule"]
+        self.law = {"rule": rule, "regularizer": regularizer, "learning_rate": learning_rate}
+        self.optimizer, self.probe = make_optimizer(self.groups, **self.law), ForceProbe(self.network, self.groups, **self.law)
+        if type(rule) is type(before) and (rule.slots or rule == before):
+            self.optimizer.adopt(optimizer)
+            self.probe.adopt(probe)
 
     def result(self) -> tuple[Tables, dict[str, Any]]:
         """The tables so far, and what the manifest should say."""
@@ -161,8 +180,16 @@ class Training:
         if self.replayed is None:
             self.optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
+            if self.treatment is not None:
+                self.treatment.change_gradients()
             self.probe.observe(scale)
             self.optimizer.step(scale)
+            if self.treatment is not None:
+                self.treatment.after_update()
+
+    def _begin_treatments(self) -> None:
+        if self.treatment is not None:
+            self.treatment.start_due()
 
     def _measure_if_due(self, learning_rate: float) -> None:
         if self.done in self.measured:
@@ -188,7 +215,7 @@ class Training:
     def _features(self, observation: Observation) -> pd.DataFrame:
         features = feature_table(self.network, observation, self.spec.batch_size).assign(**self.probe.forces())
         features.insert(0, "step", self.done)
-        return features
+        return features if self.treatment is None else features.assign(treated=self.treatment.marks())
 
     def _test_error(self) -> float:
         return _error(observe(self.network, self.test))
@@ -229,11 +256,14 @@ class Training:
             "tables": {name: [pack(part) for part in parts] for name, parts in self.tables.items()},
             "seconds": self._spent(),
             "resumptions": self.resumptions,
+            "treatment": [] if self.treatment is None else self.treatment.state(),
         }
 
     def _restore(self, kept: dict[str, Any]) -> None:
         self.done, self.seconds, self.resumptions = kept["done"], kept["seconds"], kept["resumptions"] + 1
         self.network.module.load_state_dict(kept["module"])
+        if self.treatment is not None:
+            self.treatment.restore(kept["treatment"])
         self.optimizer.load_state_dict(kept["optimizer"])
         steps, filters = kept["probe"]
         numpy = isinstance(self.probe.state.filters[0], np.ndarray)

@@ -19,6 +19,10 @@ Parts = tuple[Array, Array, Array, State]
 Direction = Callable[[Array, Array, State, Coefficients], Parts]
 
 
+SECOND_MOMENTS = ("mean_square", "largest_mean_square", "mean_square_surprise", "sum_of_squares")
+"""The slots that hold squares of gradients."""
+
+
 def average(old: Array, new: Array, keep: Array, take: Array) -> Array:
     """keep·old + take·new: one step of an exponential moving average."""
     return keep * old + take * new
@@ -40,6 +44,10 @@ class AbstractUpdateRule(abc.ABC):
     @abc.abstractmethod
     def direction(loss: Array, penalty: Array, state: State, coefficients: Coefficients) -> Parts:
         """The loss part and the penalty part of the step direction, the denominator, and the next state."""
+
+    def second_moments(self) -> tuple[int, ...]:
+        """The places among `slots` of those that hold squares of gradients."""
+        return tuple(place for place, slot in enumerate(self.slots) if slot in SECOND_MOMENTS)
 
     def initial_state(self) -> tuple[float, ...]:
         """The value that each state array starts from."""

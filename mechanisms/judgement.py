@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,30 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Prediction:
+    """What a hypothesis says of one quantity before it is measured.
+
+    `sign` +1 or -1: it has this sign and is at least `size` large; 0: it is `center` ± `size`.
+    """
+
+    quantity: str
+    sign: int
+    size: float
+    center: float = 0.0
+
+    @property
+    def expected(self) -> str:
+        """The prediction as a text."""
+        return _signed(self.sign, self.size) if self.sign else _around(self.center, self.size)
+
+    def against(self, found: Estimate) -> Finding:
+        """The prediction beside what was found."""
+        if self.sign:
+            return expect_sign(self.quantity, found, self.sign, self.size)
+        return expect_value(self.quantity, found, self.center, self.size)
+
+
+@dataclass(frozen=True)
 class Hypothesis:
     """A claim that can fail.
 
@@ -36,6 +60,8 @@ class Hypothesis:
         refuted_if: what would refute it.
         needs: the records that decide it.
         judge: one table for each need → findings.
+        predictions: what `judge` compares with, where that is known before any record is made.
+        explanation: the explanation of the effect that the claim follows from, in a word or two, where several compete.
     """
 
     name: str
@@ -44,11 +70,33 @@ class Hypothesis:
     refuted_if: str
     needs: tuple[Need, ...]
     judge: Callable[..., tuple[Finding, ...]]
+    predictions: tuple[Prediction, ...] = ()
+    explanation: str = ""
 
     @property
     def layer(self) -> str:
         """The layer of its records."""
         return self.needs[0].layer
+
+
+def compared(
+    predictions: tuple[Prediction, ...], measure: Callable[..., Mapping[str, Estimate]]
+) -> Callable[..., tuple[Finding, ...]]:
+    """The `judge` of a hypothesis that is nothing but predictions of quantities that `measure` reads from the tables."""
+
+    def judge(*tables: Any) -> tuple[Finding, ...]:
+        found = measure(*tables)
+        return tuple(prediction.against(found[prediction.quantity]) for prediction in predictions)
+
+    return judge
+
+
+def _around(center: float, tolerance: float) -> str:
+    return f"{center:.4g} ± {tolerance:.2g}"
+
+
+def _signed(sign: int, smallest: float) -> str:
+    return f"{'>' if sign > 0 else '<'} 0" + (f", at least {smallest:g}" if smallest else "")
 
 
 def expect_value(quantity: str, found: Estimate, predicted: float, tolerance: float, *, exact: bool = False) -> Finding:
@@ -57,7 +105,7 @@ def expect_value(quantity: str, found: Estimate, predicted: float, tolerance: fl
     `exact` marks a result without randomness, for which one replicate is enough.
     """
     low, high = found.low - predicted, found.high - predicted
-    expected = f"{predicted:.4g} ± {tolerance:.2g}"
+    expected = _around(predicted, tolerance)
     if low > tolerance or high < -tolerance:
         return Finding(quantity, expected, found, REFUTED)
     if max(abs(low), abs(high)) <= tolerance:
@@ -68,7 +116,7 @@ def expect_value(quantity: str, found: Estimate, predicted: float, tolerance: fl
 def expect_sign(quantity: str, found: Estimate, sign: int, smallest: float = 0.0) -> Finding:
     """Supported if the whole interval has the expected sign, refuted if it excludes an effect of `smallest` of that sign."""
     low, high = sorted((sign * found.low, sign * found.high))
-    expected = f"{'>' if sign > 0 else '<'} 0" + (f", at least {smallest:g}" if smallest else "")
+    expected = _signed(sign, smallest)
     if high < smallest or (high <= 0 and low < 0):
         return Finding(quantity, expected, found, REFUTED)
     if low > 0 and sign * found.value >= smallest:

@@ -14,6 +14,8 @@ from mechanisms.validation import require
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    Reader = nn.Conv2d | nn.ConvTranspose2d | nn.Linear
+
 Shape = tuple[int, int, int]
 
 
@@ -38,18 +40,18 @@ class FeatureLayer:
         """How many features the layer has."""
         return int(getattr(self.conv, "out_features", None) or self.conv.out_channels)  # type: ignore[arg-type]
 
-    def incoming(self) -> Tensor:
-        """The weights that make each feature, shape (features, weights of each)."""
-        return self._rows(self.conv, second_axis=_is_transposed(self.conv))
+    def incoming(self, values: Tensor | None = None) -> Tensor:
+        """The weights that make each feature, shape (features, weights of each), or `values` of the shape of that weight."""
+        return self._rows(self.conv, values, second_axis=_is_transposed(self.conv))
 
-    def outgoing(self) -> Tensor | None:
-        """The weights that read each feature, shape (features, weights of each); None without `following`."""
+    def outgoing(self, values: Tensor | None = None) -> Tensor | None:
+        """The weights that read each feature, or `values`, as `incoming`; None without `following`."""
         reader = self.following
-        return None if reader is None else self._rows(reader, second_axis=not _is_transposed(reader))
+        return None if reader is None else self._rows(reader, values, second_axis=not _is_transposed(reader))
 
-    def _rows(self, part: nn.Conv2d | nn.ConvTranspose2d | nn.Linear, second_axis: bool) -> Tensor:
-        """The weight of a module, one row a feature, whose number is on its first or (group by group) on its second axis."""
-        weight, groups = part.weight, getattr(part, "groups", 1)
+    def _rows(self, part: Reader, values: Tensor | None, second_axis: bool) -> Tensor:
+        """One row a feature, whose number is on the first or (group by group) on the second axis of the module's weight."""
+        weight, groups = part.weight if values is None else values, getattr(part, "groups", 1)
         if second_axis:
             weight = weight.reshape(groups, weight.shape[0] // groups, self.features // groups, -1).transpose(1, 2)
         return weight.reshape(self.features, -1)

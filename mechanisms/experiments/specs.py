@@ -13,7 +13,7 @@ import inspect
 import json
 import types
 import typing
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar, cast
 
 from mechanisms import torch_rules as torch_rules  # its rule is a choice of `rule` too
@@ -88,6 +88,8 @@ def cast_to(annotation: Any, value: Any, field: str) -> Any:
     if typing.get_origin(annotation) is tuple:
         values = value if isinstance(value, list | tuple) else (value,)
         return tuple(cast_to(_element(annotation), v, field) for v in values)
+    if is_choice(annotation):
+        return value if isinstance(value, annotation) else make_choice(annotation, str(value), field)
     if annotation is bool:
         require(isinstance(value, bool), field, value, "true or false")
     elif annotation is int:
@@ -168,8 +170,7 @@ def spec_id(spec: Any) -> str:
 def flatten(spec: Any, prefix: str = "") -> dict[str, Any]:
     """Dotted field name → plain value, the names of the command line; a choice stands under its own field by name."""
     flat: dict[str, Any] = {}
-    for name in field_types(type(spec)):
-        value = getattr(spec, name)
+    for name, value in _numbered({name: getattr(spec, name) for name in field_types(type(spec))}, dataclasses.is_dataclass):
         if dataclasses.is_dataclass(value):
             if hasattr(value, "name"):
                 flat[prefix + name] = cast(Any, value).name
@@ -179,10 +180,19 @@ def flatten(spec: Any, prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def _numbered(fields: Mapping[str, Any], is_spec: Callable[[Any], bool]) -> Iterator[tuple[str, Any]]:
+    """The fields, where one holds several specs each of them by its number from 0 ("interventions.0")."""
+    for name, value in fields.items():
+        if isinstance(value, list | tuple) and value and all(map(is_spec, value)):
+            yield from ((f"{name}.{number}", one) for number, one in enumerate(value))
+        else:
+            yield name, value
+
+
 def flatten_json(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """As `flatten`, from the JSON form of a spec."""
     flat: dict[str, Any] = {}
-    for name, value in data.items():
+    for name, value in _numbered(data, lambda one: isinstance(one, Mapping)):
         if isinstance(value, Mapping):
             flat[prefix + name] = value.get(TYPE_KEY)
             flat |= flatten_json(value, f"{prefix}{name}.")
@@ -211,11 +221,22 @@ def override_all(spec: Spec, fields: Iterable[tuple[str, Any]]) -> Spec:
             current = changed.get(head, getattr(spec, head))
             changed[head] = _overridden(current, field_types(type(spec))[head], value, path)
     for head, inner in parts.items():
-        current = changed.get(head, getattr(spec, head))
-        if not dataclasses.is_dataclass(current):
-            raise InvalidValue(f"unknown field '{head}.{inner[0][0]}': {head} has no fields of its own")
-        changed[head] = override_all(current, inner)
+        changed[head] = _with_parts(changed.get(head, getattr(spec, head)), inner, head)
     return cast(Spec, dataclasses.replace(cast(Any, spec), **changed))
+
+
+def _with_parts(current: Any, parts: list[tuple[str, Any]], field: str) -> Any:
+    """A field with parts of it set: the fields of a spec, or those of the specs it holds, each by its number from 0."""
+    if dataclasses.is_dataclass(current):
+        return override_all(current, parts)
+    specs = list(current) if isinstance(current, tuple) and all(map(dataclasses.is_dataclass, current)) else []
+    for path, value in parts:
+        number, _, rest = path.partition(".")
+        if number not in map(str, range(len(specs))) or not rest:
+            valid = f"{field}.0.FIELD to {field}.{len(specs) - 1}.FIELD" if specs else f"{field} has no fields of its own"
+            raise InvalidValue(f"unknown field '{field}.{path}': {valid}")
+        specs[int(number)] = override_all(specs[int(number)], [(rest, value)])
+    return tuple(specs)
 
 
 def _overridden(current: Any, annotation: Any, value: Any, path: str) -> Any:

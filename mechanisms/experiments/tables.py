@@ -62,6 +62,7 @@ COLUMNS: dict[str, Column] = {
     "imbalance": Column("f", "", "affine_square less outgoing_square"),
     "layer_sum": Column("f", "", "sum of affine_square over the features of a layer"),
     "sparsity": Column("f", "fraction", "features that are inactive, by activation or by scale"),
+    "treated": Column("b", "", "whether an intervention has treated the feature so far"),
     "inactive": Column("b", "", "whether a feature is inactive at the last recorded step"),
     "ever_inactive": Column("b", "", "whether a feature was inactive at one recorded step at least"),
     "revived": Column("b", "", "whether a feature that was ever inactive is active at the last recorded step"),

@@ -122,6 +122,17 @@ def _small_stays_small(table: pd.DataFrame) -> tuple[Finding, ...]:
     return tuple(findings)
 
 
+def _gated(table: pd.DataFrame) -> tuple[Finding, ...]:
+    findings = []
+    for rule in ("adam", "sgd"):
+        for (p, curvature), one in table.groupby(["spec.gradient.p", "spec.gradient.curvature"]):
+            found = interval(settled(one, rule=rule, regularizer__coupling="coupled"))
+            law = {"p": float(str(p)), "curvature": float(str(curvature))}
+            predicted = float(product_threshold(_one(one, "regularizer.strength"), **law))
+            findings.append(expect_value(f"{rule} coupled: product at p = {p:g}, k = {curvature:g}", found, predicted, 0.05))
+    return tuple(findings)
+
+
 def _exponent(table: pd.DataFrame) -> tuple[Finding, ...]:
     findings = []
     for (rule, coupling), one in table.groupby(["spec.rule", "spec.regularizer.coupling"], sort=False):
@@ -196,5 +207,13 @@ HYPOTHESES = (
         "a measured exponent is off by more than 0.1",
         (Need("toy", "exponent"),),
         _exponent,
+    ),
+    Hypothesis(
+        "P12",
+        "A gradient that comes ten times more rarely kills a product; with its mean restored the product is what it was.",
+        f"{THEORY}: the product (the threshold is in the mean force p·k·a)",
+        "a product is off its soft threshold by more than 0.05",
+        (Need("toy", "gate"),),
+        _gated,
     ),
 )

@@ -15,6 +15,7 @@ from mechanisms.experiments.records import Store
 from mechanisms.experiments.runner import say
 from mechanisms.hypotheses import all_hypotheses
 from mechanisms.judgement import UNDECIDED, Finding, Hypothesis, overall
+from mechanisms.preregistration import status
 from mechanisms.validation import InvalidValue, require_whole
 
 LAYERS = ("toy", "full_scale")
@@ -25,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help="hypotheses, such as P2 (all, if none is named)")
     parser.add_argument("--layer", choices=LAYERS, help="only those of one layer")
     parser.add_argument("--preset", choices=PRESETS, default=PRESETS[0], help="size of the networks' experiments (%(default)s)")
+    parser.add_argument("--seeds", type=int, help="replicates of the networks' experiments (as many as each hypothesis asks for)")
     parser.add_argument("--run-missing", action="store_true", help="make missing full-scale records too, not only toy ones")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes for making records (%(default)s)")
     add_runs_argument(parser)
@@ -34,8 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Judges the chosen hypotheses and prints a row for each finding."""
     require_whole("--jobs", options.jobs, 1)
+    if options.seeds is not None:
+        require_whole("--seeds", options.seeds, 1)
     Store(options.runs, "toy").require_writable()
-    hypotheses = [at_preset(hypothesis, options.preset) for hypothesis in chosen(options.names, options.layer)]
+    hypotheses = [at_size(hypothesis, options.preset, options.seeds) for hypothesis in chosen(options.names, options.layer)]
     rows = [row for hypothesis in hypotheses for row in judged(hypothesis, options)]
     print_rows(rows if options.json else [_short(row) for row in rows], options.json)
 
@@ -49,12 +53,13 @@ def chosen(names: list[str], layer: str | None) -> list[Hypothesis]:
     return [h for name, h in known.items() if (not names or name in names) and layer in (None, h.layer)]
 
 
-def at_preset(hypothesis: Hypothesis, preset: str) -> Hypothesis:
-    """The hypothesis about experiments of another size; those of the toy layer have one size."""
-    if hypothesis.layer == "toy" or preset == PRESETS[0]:
+def at_size(hypothesis: Hypothesis, preset: str, seeds: int | None = None) -> Hypothesis:
+    """The hypothesis about experiments of another size and on other replicates; those of the toy layer have one size."""
+    if hypothesis.layer == "toy":
         return hypothesis
-    needs = tuple(replace(need, overrides=(f"preset={preset}", *need.overrides)) for need in hypothesis.needs)
-    return replace(hypothesis, needs=needs)
+    size = () if preset == PRESETS[0] else (f"preset={preset}",)
+    needs = (replace(need, overrides=(*size, *need.overrides), seeds=seeds or need.seeds) for need in hypothesis.needs)
+    return replace(hypothesis, needs=tuple(needs))
 
 
 def judged(hypothesis: Hypothesis, options: argparse.Namespace) -> list[dict[str, Any]]:
@@ -67,6 +72,7 @@ def judged(hypothesis: Hypothesis, options: argparse.Namespace) -> list[dict[str
         "why": why,
         "statement": hypothesis.statement,
         "source": hypothesis.source,
+        "made": status(hypothesis, options.runs) if findings else "",
         "refuted_if": hypothesis.refuted_if,
         "records": [need.command for need in hypothesis.needs],
     }
@@ -100,7 +106,12 @@ def _row(finding: Finding) -> dict[str, Any]:
 def _short(row: dict[str, Any]) -> dict[str, Any]:
     """The columns that fit on a screen: a verdict in capitals above its findings."""
     if "quantity" not in row:
-        return {"hypothesis": row["hypothesis"], "verdict": str(row["verdict"]).upper(), "quantity": row["why"]}
+        return {
+            "hypothesis": row["hypothesis"],
+            "verdict": str(row["verdict"]).upper(),
+            "quantity": row["why"],
+            "made": row["made"],
+        }
     interval = f"[{row['low']:.4g}, {row['high']:.4g}]" if None not in (row["low"], row["high"]) else "-"
     return {
         "hypothesis": "",

@@ -90,6 +90,26 @@ def death() -> tuple[ToySpec, ...]:
     )
 
 
+def gate() -> tuple[ToySpec, ...]:
+    """A product whose gradient comes ten times more rarely: plain, and with its mean restored by a ten times larger curvature."""
+    settings = ((0.05, 0.1), (0.005, 0.1), (0.005, 1.0))
+    return tuple(
+        ToySpec(
+            gradient=Product(p=p, curvature=curvature),
+            rule=rule,
+            learning_rate=rate,
+            regularizer=L2(strength=1e-3, coupling=coupling),
+            initial_scale=0.7,
+            steps=40_000,
+            features=16,
+            records=1,
+            average_last=0.2,
+        )
+        for (rule, rate), coupling in ((ADAM, "coupled"), (SGD_MOMENTUM, "coupled"), (ADAM, "independent"))
+        for p, curvature in settings
+    )
+
+
 def exponent() -> tuple[ToySpec, ...]:
     """Where products with different targets settle: the exponent of the penalty that a rule and coupling put on them.
 
