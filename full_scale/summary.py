@@ -62,8 +62,11 @@ def _last(table: pd.DataFrame, spec: TrainSpec) -> pd.DataFrame:
 def decay_budget_of(spec: TrainSpec, features: pd.DataFrame) -> float:
     """The closed-form decay budget of the BatchNorm scales; where the rule divides the decay too, by its median denominator.
 
-    0 where the scales are not decayed, NaN for a regularizer other than L2, whose decay is not exponential.
+    0 where the scales are not decayed, NaN for a regularizer other than L2, whose decay is not exponential, and where an
+    intervention changes the decay.
     """
+    if any(one.changes_decay for one in spec.interventions):
+        return math.nan
     if spec.decayed not in ("all", "norm"):
         return 0.0
     if not isinstance(spec.regularizer, L2):

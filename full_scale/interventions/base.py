@@ -25,6 +25,8 @@ class AbstractIntervention:
     """
 
     name: ClassVar[str]
+    changes_decay: ClassVar[bool] = False
+    """Whether the spec's regularizer no longer says what is decayed, and how fast."""
     step: int = 0
     filters: AbstractSelection = field(default_factory=All)
 

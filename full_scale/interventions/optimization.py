@@ -24,6 +24,7 @@ class DecayOnly(AbstractIntervention):
     """
 
     name: ClassVar[str] = "decay_only"
+    changes_decay: ClassVar[bool] = True
     parts: tuple[str, ...] = ("scale", "shift")
 
     def __post_init__(self) -> None:
@@ -48,6 +49,7 @@ class Switch(AbstractIntervention):
     """
 
     name: ClassVar[str] = "switch"
+    changes_decay: ClassVar[bool] = True
     rule: AbstractUpdateRule = field(default_factory=Adam)
     regularizer: AbstractRegularizer = field(default_factory=L2)
     learning_rate: float = 1e-3
