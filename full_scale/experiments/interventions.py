@@ -1,17 +1,25 @@
 """What kills filters, causally: the same training with one thing changed, in half of the filters or in all.
 
-β2 = 0.99, so that Adam's memory of 100 steps is short against the run. `short` has 2,000 steps on 10,000 photographs.
+β2 = 0.99, so that Adam's memory of 100 steps is short against the run. `short` has 1,500 steps on 10,000 photographs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from full_scale.data.cifar10 import Cifar10Jpeg
-from full_scale.data.digits import Digits
 from full_scale.experiments.protocols import MOMENTUM, PROTOCOLS
-from full_scale.interventions import AbstractIntervention, All, ClampNorm, DecayOnly, Freeze, Gate, Random, Rescale
+from full_scale.interventions import (
+    AbstractIntervention,
+    AbstractSelection,
+    All,
+    ClampNorm,
+    DecayOnly,
+    Freeze,
+    Gate,
+    Random,
+    Rescale,
+)
 from full_scale.spec import TrainSpec
 from mechanisms.experiments.specs import override
 from mechanisms.regularizers import L2
@@ -28,56 +36,74 @@ SMALL_PHOTOGRAPHS = Cifar10Jpeg(side=16, train_images=10_000, test_images=2_000)
 
 @dataclass(frozen=True)
 class Laws:
-    """The base training of a preset, under coupled Adam, and the strengths and the rate of its other laws."""
+    """Of a preset: the base training, under coupled Adam, and the strengths and the rate of its other laws."""
 
     base: TrainSpec
     decoupled: float
     independent: float
     momentum: float
     momentum_rate: float = 0.1
+    factors: tuple[float, ...] = (0.25, 0.5, 2.0, 4.0)
+    """Of `rescale`, under the other laws."""
+    of_others: tuple[type[AbstractSelection], ...] = (Random, All)
+    """Which filters `rescale` treats under the other laws."""
 
-    def all(self) -> Iterator[TrainSpec]:
-        """Adam coupled, decoupled and independent, SGD with momentum coupled."""
-        yield self.base
-        for coupling, strength in (("decoupled", self.decoupled), ("independent", self.independent)):
-            yield replace(self.base, regularizer=L2(strength=strength, coupling=coupling))
-        yield self.sgd()
+    def adam(self, coupling: str, strength: float) -> TrainSpec:
+        """Adam under another coupling."""
+        return replace(self.base, regularizer=L2(strength=strength, coupling=coupling))
 
     def sgd(self) -> TrainSpec:
         """SGD with momentum under coupled L2."""
         return replace(self.base, rule=MOMENTUM, learning_rate=self.momentum_rate, regularizer=L2(strength=self.momentum))
 
+    def others(self) -> tuple[TrainSpec, ...]:
+        """Adam decoupled and independent, SGD with momentum coupled."""
+        return self.adam("decoupled", self.decoupled), self.adam("independent", self.independent), self.sgd()
+
 
 def _laws(preset: str) -> Laws:
-    base = replace(PROTOCOLS[preset].base, rule=ADAM, probes=0, measurements=6)
+    protocol = PROTOCOLS[preset]
+    base = replace(protocol.base, rule=ADAM, probes=0, measurements=6)
     if preset == "demo":
         return Laws(base, decoupled=1.0, independent=3e-3, momentum=5e-3)
     if preset == "short":
-        return Laws(
-            replace(base, data=SMALL_PHOTOGRAPHS, steps=2000, measurements=4), decoupled=0.3, independent=3e-3, momentum=5e-3
-        )
-    return Laws(base, decoupled=0.1, independent=PROTOCOLS[preset].independent, momentum=PROTOCOLS[preset].momentum[0])
+        small = replace(base, data=SMALL_PHOTOGRAPHS, steps=1500, measurements=3, learning_rate=1e-2)
+        return Laws(small, decoupled=0.5, independent=3e-3, momentum=5e-3, factors=(0.5, 2.0), of_others=(Random,))
+    return Laws(base, decoupled=0.1, independent=protocol.independent, momentum=protocol.momentum[0])
 
 
 def _with(spec: TrainSpec, *interventions: AbstractIntervention) -> TrainSpec:
     return replace(spec, interventions=interventions)
 
 
+def _rescaled(spec: TrainSpec, factors: tuple[float, ...], kinds: tuple[type[AbstractSelection], ...] = (Random, All)) -> Specs:
+    treatments = [Rescale(factor=factor, filters=kind()) for kind in kinds for factor in factors]
+    return tuple(_with(spec, treatment) for treatment in (Rescale(factor=1.0, filters=Random()), *treatments))
+
+
 def rescale(preset: str = "demo") -> Specs:
-    """Half of the filters, or all, made smaller or larger at the start in a network that computes the same function."""
-    treatments = [
-        *(Rescale(factor=factor, filters=Random()) for factor in (0.25, 0.5, 1.0, 2.0, 4.0)),
-        *(Rescale(factor=factor) for factor in (0.25, 0.5, 2.0, 4.0)),
-    ]
-    return tuple(_with(spec, treatment) for spec in _laws(preset).all() for treatment in treatments)
+    """Half of the filters, or all, made smaller or larger at the start in a network that computes the same function.
+
+    `short` has fewer factors for laws other than coupled Adam, and only halves.
+    """
+    laws = _laws(preset)
+    others = [_rescaled(spec, laws.factors, laws.of_others) for spec in laws.others()]
+    return (*_rescaled(laws.base, Laws.factors), *(spec for specs in others for spec in specs))
 
 
 def gate(preset: str = "demo") -> Specs:
-    """The loss gradient of half of the filters let through in 10 or 30 % of the steps: plain, or with its mean restored."""
+    """The loss gradient of half of the filters let through in 10 or 30 % of the steps: plain, or with its mean restored.
+
+    `short` has the 30 % under coupled Adam alone.
+    """
     laws = _laws(preset)
-    treatments = [Gate(filters=Random(), probability=q, mean_restored=restored) for q in (0.1, 0.3) for restored in (False, True)]
-    decoupled = replace(laws.base, regularizer=L2(strength=laws.decoupled, coupling="decoupled"))
-    return tuple(_with(spec, treatment) for spec in (laws.base, decoupled, laws.sgd()) for treatment in treatments)
+    rare, less_rare = (
+        [Gate(filters=Random(), probability=q, mean_restored=restored) for restored in (False, True)] for q in (0.1, 0.3)
+    )
+    decoupled, _, sgd = laws.others()
+    everywhere = [_with(spec, treatment) for spec in (laws.base, decoupled, sgd) for treatment in rare]
+    some = (laws.base,) if preset == "short" else (laws.base, decoupled, sgd)
+    return (*everywhere, *(_with(spec, treatment) for spec in some for treatment in less_rare))
 
 
 def factors(preset: str = "demo") -> Specs:
@@ -101,8 +127,13 @@ def balance(preset: str = "demo") -> Specs:
 
 
 def barrier(preset: str = "demo") -> Specs:
-    """Without the region where a ReLU is silent (shifts frozen, leaky ReLU); without sampling noise (full batch, on digits)."""
+    """Without the region where a ReLU is silent: shifts frozen at 0, or leaky ReLU."""
     base = _laws(preset).base
-    no_region = (_with(base, Freeze(parts=("shift",), value=0.0)), override(base, "network.negative_slope", 0.1))
-    full_batch = (replace(base, batch_size=Digits.train_size),) if isinstance(base.data, Digits) else ()
-    return (base, *no_region, *full_batch)
+    frozen = _with(base, Freeze(parts=("shift",), value=0.0))
+    return base, frozen, override(base, "network.negative_slope", 0.1)
+
+
+def full_batch(preset: str = "demo") -> Specs:
+    """Without sampling noise: each step on all training images, beside batches of the usual size."""
+    base = _laws(preset).base
+    return base, replace(base, batch_size=base.data.train_size or base.batch_size)

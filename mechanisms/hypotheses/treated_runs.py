@@ -95,20 +95,23 @@ def factor_effects(features: pd.DataFrame) -> dict[str, Estimate]:
 
 
 def barrier_effects(features: pd.DataFrame) -> dict[str, Estimate]:
-    """The untouched training against those without a silent region (by scale) and without sampling noise (by activation)."""
+    """Share of collapsed scales: the untouched training against those without a silent region."""
     ends = at_end(features)
-    ends = ends.assign(collapsed=inactive(ends, "scale", SMALL_SCALE).astype(float))
+    collapsed = ends.assign(dead=inactive(ends, "scale", SMALL_SCALE).astype(float))
     leaky, frozen = ends["spec.network.negative_slope"] > 0, ends[FIRST].notna()
-    full = ends["spec.batch_size"] > ends["spec.batch_size"].min()
-    base = ends[~leaky & ~frozen & ~full]
-    found = {}
-    for name, rows in (("shifts frozen", ends[frozen]), ("leaky ReLU", ends[leaky])):
-        collapsed = [part.groupby("seed")["collapsed"].mean() for part in (base, rows)]
-        found[f"small scales, untouched minus {name}"] = paired_difference(*collapsed)
-        found[f"small scales, {name} minus half of untouched"] = paired_difference(collapsed[1], collapsed[0] / 2)
-    if full.any():
-        found["dead, batch minus full batch"] = paired_difference(_by_seed(base), _by_seed(ends[full]))
+    base, found = _by_seed(collapsed[~leaky & ~frozen]), {}
+    for name, marks in (("shifts frozen", frozen), ("leaky ReLU", leaky)):
+        share = _by_seed(collapsed[marks])
+        found[f"small scales, untouched minus {name}"] = paired_difference(base, share)
+        found[f"small scales, {name} minus half of untouched"] = paired_difference(share, base / 2)
     return found
+
+
+def full_batch_effects(features: pd.DataFrame) -> dict[str, Estimate]:
+    """Dead share with batches of the usual size less that with full batches."""
+    ends = at_end(features)
+    full = ends["spec.batch_size"] > ends["spec.batch_size"].min()
+    return {"dead, batch minus full batch": paired_difference(_by_seed(ends[~full]), _by_seed(ends[full]))}
 
 
 def layer_sums(features: pd.DataFrame) -> pd.DataFrame:

@@ -11,6 +11,7 @@ from mechanisms.hypotheses.treated_runs import (
     balance_effects,
     barrier_effects,
     factor_effects,
+    full_batch_effects,
     gate_effects,
     layer_sums,
     rescale_effects,
@@ -106,17 +107,12 @@ def test_effects_of_factors():
 
 
 def test_effects_of_what_takes_the_barrier_away():
-    common = {"network.negative_slope": 0.0, "interventions.0": np.nan, "batch_size": 40}
-    kinds = {
-        "base": {},
-        "frozen": {"interventions.0": "freeze"},
-        "leaky": {"network.negative_slope": 0.1},
-        "full": {"batch_size": 1347},
-    }
-    collapsed = {"base": 0.5, "frozen": 0.4, "leaky": 0.1, "full": 0.0}
+    common = {"network.negative_slope": 0.0, "interventions.0": np.nan}
+    kinds = {"base": {}, "frozen": {"interventions.0": "freeze"}, "leaky": {"network.negative_slope": 0.1}}
+    collapsed = {"base": 0.5, "frozen": 0.4, "leaky": 0.1}
     rows = []
     for seed, (kind, fields) in product(range(3), kinds.items()):
-        one = run(seed, 0.3 if kind == "base" else 0.2, 0, 1.0, **(common | fields))
+        one = run(seed, 0.3, 0, 1.0, **(common | fields))
         scale = np.where(np.arange(len(one)) % FILTERS < collapsed[kind] * FILTERS, 1e-3, 1.0)
         rows.append(one.assign(scale=scale))
     found = {name: estimate.value for name, estimate in barrier_effects(pd.concat(rows, ignore_index=True)).items()}
@@ -125,8 +121,13 @@ def test_effects_of_what_takes_the_barrier_away():
         "small scales, shifts frozen minus half of untouched": pytest.approx(0.15),
         "small scales, untouched minus leaky ReLU": pytest.approx(0.4),
         "small scales, leaky ReLU minus half of untouched": pytest.approx(-0.15),
-        "dead, batch minus full batch": pytest.approx(0.1),
     }
+
+
+def test_effect_of_full_batches():
+    rows = [run(seed, dead, 0, 1.0, batch_size=size) for seed in range(3) for size, dead in ((40, 0.3), (1347, 0.2))]
+    (found,) = full_batch_effects(pd.concat(rows, ignore_index=True)).values()
+    assert found.value == pytest.approx(0.1)
 
 
 def test_balance_beside_its_law():
