@@ -93,7 +93,7 @@ def test_the_verb_writes_the_predictions_of_an_experiment(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (["dance"], "balance, barrier, factors, gate, rescale"),
+        (["dance"], "factors, full_batch, gate, rescale"),
         (["gate", "--seeds", "0"], "--seeds"),
         (["rescale"], "is not changed"),
     ],
