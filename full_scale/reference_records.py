@@ -1,15 +1,16 @@
 """Puts compact copies of records into `full_scale/reference`, to be committed.
 
-    python -m full_scale.reference_records --runs DIR
+    python -m full_scale.reference_records EXPERIMENT [field=value …] --seeds N --runs DIR [--last-step] [--columns NAME …]
 
-A copy keeps the manifest of the run it comes from, and says what was left out: the table `probes`, and the last bits of the
-features.
+A copy keeps the manifest of the run it comes from, and says what was left out: the table `probes`, the last bits of the features,
+and if asked for all steps of the features but the last and all their columns but the named ones.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,15 @@ import pandas as pd
 from full_scale.layer import LAYER
 from full_scale.spec import TrainSpec
 from mechanisms.experiments.command_line import OneLineParser, add_runs_argument, guarded, print_rows
-from mechanisms.experiments.records import MANIFEST, Store, read_manifest, read_tables
+from mechanisms.experiments.records import Store, read_manifest, read_tables
 from mechanisms.experiments.specs import from_json
+from mechanisms.experiments.tables import COLUMNS
 from mechanisms.validation import UserError
 
 KEPT_BITS = 11
 """Of the 23 bits of a float32's mantissa: a relative error of at most 2⁻¹² in the features; zeros stay zeros."""
 LEFT_OUT = ("probes",)
+KEYS = ("step", "layer", "feature", "treated")
 STORE = Store(Path(__file__).parent, "reference")
 
 
@@ -37,14 +40,35 @@ def rounded(values: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(values), near, values.astype(np.float32))
 
 
-def compact(tables: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
-    """The tables to keep."""
-    kept = {name: table for name, table in tables.items() if name not in LEFT_OUT}
-    numbers = kept["features"].select_dtypes("float").columns
-    return kept | {"features": kept["features"].assign(**{n: rounded(kept["features"][n].to_numpy()) for n in numbers})}
+@dataclass(frozen=True)
+class Compact:
+    """What a copy keeps of the features: all or only the last step, all or only the named columns besides the keys."""
+
+    last_step: bool = False
+    columns: tuple[str, ...] = ()
+
+    def told(self) -> dict[str, Any]:
+        """What the manifest of a copy says."""
+        return {
+            "left_out": list(LEFT_OUT),
+            "features_mantissa_bits": KEPT_BITS,
+            "features_steps": "last" if self.last_step else "all",
+            "features_columns": list(self.columns) or "all",
+        }
+
+    def tables(self, tables: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+        """The tables to keep."""
+        features = tables["features"]
+        if self.last_step:
+            features = features[features["step"] == features["step"].max()].reset_index(drop=True)
+        if self.columns:
+            features = features[[name for name in features if name in (*KEYS, *self.columns)]]
+        numbers = features.select_dtypes("float").columns
+        features = features.assign(**{name: rounded(features[name].to_numpy()) for name in numbers})
+        return {name: table for name, table in tables.items() if name not in LEFT_OUT} | {"features": features}
 
 
-def keep(folder: Path) -> dict[str, Any]:
+def keep(folder: Path, compact: Compact = Compact()) -> dict[str, Any]:
     """Copies one record; a row that says what became of it."""
     manifest = read_manifest(folder)
     spec, seed = from_json(TrainSpec, manifest["spec"]), manifest["seed"]
@@ -52,28 +76,31 @@ def keep(folder: Path) -> dict[str, Any]:
         return {"record": str(folder), "kept": "was there"}
     command = [Path(word).name for word in manifest["command"]]
     told = {name: value for name, value in manifest.items() if name != "tables"} | {"command": command}
-    how = {"left_out": list(LEFT_OUT), "features_mantissa_bits": KEPT_BITS}
-    return {
-        "record": str(folder),
-        "kept": str(STORE.save(spec, seed, compact(read_tables(folder, manifest)), told | {"compact": how})),
-    }
+    tables = compact.tables(read_tables(folder, manifest))
+    return {"record": str(folder), "kept": str(STORE.save(spec, seed, tables, told | {"compact": compact.told()}))}
 
 
 def main() -> int:
-    """Copies every whole record of the full-scale layer under the folder of `--runs`."""
+    """Copies the records of an experiment that are there."""
     parser = OneLineParser(prog="python -m full_scale.reference_records", description=__doc__.partition("\n")[0])
+    parser.add_argument("experiment")
+    parser.add_argument("overrides", nargs="*", metavar="field=value")
+    parser.add_argument("--seeds", type=int, default=3, help="seeds 0 to N-1 (%(default)s)")
+    parser.add_argument("--last-step", action="store_true", help="of the features only the last step")
+    parser.add_argument(
+        "--columns", nargs="+", default=(), choices=tuple(COLUMNS), help="of the features only these, and the keys"
+    )
     add_runs_argument(parser)
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     return guarded(parser.prog, lambda: _keep_all(options))
 
 
 def _keep_all(options: argparse.Namespace) -> None:
-    found = sorted(
-        path.parent for path in (options.runs / LAYER.name).glob(f"*/seed_*/{MANIFEST}") if "." not in path.parent.name
-    )
-    if not found:
-        raise UserError(f"no records of {LAYER.name} under {options.runs}: name the folder that holds them by --runs DIR")
-    print_rows([keep(folder) for folder in found], as_json=False)
+    store, specs = Store(options.runs, LAYER.name), LAYER.specs(options.experiment, options.overrides)
+    there = [store.folder(spec, seed) for spec in specs for seed in range(options.seeds) if store.has(spec, seed)]
+    if not there:
+        raise UserError(f"no records of {options.experiment} under {options.runs}: name the folder that holds them by --runs DIR")
+    print_rows([keep(folder, Compact(options.last_step, tuple(options.columns))) for folder in there], as_json=False)
 
 
 if __name__ == "__main__":

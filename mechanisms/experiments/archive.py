@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mechanisms.experiments.records import read_manifest, read_tables
+from mechanisms.experiments.records import read_manifest, read_tables, spec_columns
 from mechanisms.experiments.runner import say
 from mechanisms.experiments.specs import flatten_json
-from mechanisms.experiments.tables import SPEC_PREFIX
 from mechanisms.validation import UserError
 
 if TYPE_CHECKING:
@@ -88,12 +87,7 @@ def load(need: Need, runs: Path, *, jobs: int, run_missing: bool) -> pd.DataFram
 def _read(folder: Path, table: str) -> pd.DataFrame:
     manifest = read_manifest(folder)
     part = read_tables(folder, manifest)[table]
-    fields = {SPEC_PREFIX + k: _cell(v) for k, v in flatten_json(manifest["spec"]).items() if v != []}
+    fields = spec_columns(flatten_json(manifest["spec"]))
     fields |= {name: manifest[name] for name in RUN_FIELDS if name in manifest}
     new: dict[str, Any] = {k: v for k, v in fields.items() if k not in part.columns}
     return part.assign(**new, seed=manifest["seed"])
-
-
-def _cell(value: Any) -> Any:
-    """What stands in a column for a field of a spec: itself, or the parts of a list in one text."""
-    return "+".join(map(str, value)) if isinstance(value, list) else value

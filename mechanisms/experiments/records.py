@@ -147,13 +147,19 @@ class Store:
 
         parts = []
         for spec in specs:
-            fields = {SPEC_PREFIX + k: v for k, v in flatten(spec).items() if not isinstance(v, tuple)}
+            fields = spec_columns(flatten(spec))
             for seed in seeds:
                 if not (self.find(spec, seed) / MANIFEST).is_file():
                     raise UserError(f"no record of {spec_id(spec)} with seed {seed} under {self.root}")
                 part = self.load(spec, seed)[table]
                 parts.append(part.assign(**{k: v for k, v in fields.items() if k not in part.columns}, seed=seed))
         return pd.concat(parts, ignore_index=True)
+
+
+def spec_columns(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Column → value of the fields of a flattened spec; several values in one are a text ("scale+shift"), none no column."""
+    told = {name: value for name, value in fields.items() if value not in ((), [])}
+    return {SPEC_PREFIX + k: "+".join(map(str, v)) if isinstance(v, list | tuple) else v for k, v in told.items()}
 
 
 def _process(pid: int) -> str:

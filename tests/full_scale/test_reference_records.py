@@ -10,7 +10,7 @@ import pytest
 from full_scale import reference_records
 from full_scale.layer import LAYER
 from full_scale.models.basic_net import BasicNet
-from full_scale.reference_records import STORE, keep, rounded
+from full_scale.reference_records import STORE, Compact, keep, rounded
 from full_scale.spec import TrainSpec
 from full_scale.train import run
 from mechanisms.experiments.records import MANIFEST, Store, read_manifest, read_tables
@@ -51,6 +51,17 @@ def test_a_copy_keeps_the_manifest_of_its_run(tmp_path: Path, monkeypatch: pytes
     np.testing.assert_allclose(copies["features"]["scale"], tables["features"]["scale"], rtol=2**-12)
     assert inactive(copies["features"]).equals(inactive(tables["features"]))
     assert keep(folder)["kept"] == "was there"
+
+
+def test_a_copy_of_the_last_step_keeps_the_named_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reference_records, "STORE", Store(tmp_path, "reference"))
+    folder = Store(tmp_path, LAYER.name).save(TINY, 0, *run(TINY, 0))
+    keep(folder, Compact(last_step=True, columns=("scale", "max_activation")))
+    features = Store(tmp_path / "nothing", LAYER.name, tmp_path / "reference").load(TINY, 0)["features"]
+    assert list(features) == ["step", "layer", "feature", "scale", "max_activation"]
+    assert set(features["step"]) == {2}
+    manifest = Store(tmp_path / "nothing", LAYER.name, tmp_path / "reference").manifest(TINY, 0)
+    assert manifest["compact"]["features_columns"] == ["scale", "max_activation"]
 
 
 @pytest.mark.parametrize("folder", COMMITTED, ids=lambda path: f"{path.parent.name}-{path.name}")
