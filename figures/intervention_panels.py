@@ -43,8 +43,10 @@ def draw(rescale: pd.DataFrame, gate: pd.DataFrame, factors: pd.DataFrame) -> Fi
     _factors(panels[3], factors)
     for index, axes in enumerate(panels):
         letter(axes, index)
-    for axes, table in ((panels[0], rescale), (panels[2], gate), (panels[3], factors)):
-        axes.set_title(f"n = {table['seed'].nunique()} seeds")
+    for axes, table, law in zip(
+        panels, (rescale, rescale, gate, factors), ("Adam coupled, ", "", "", "Adam coupled, "), strict=True
+    ):
+        axes.set_title(f"{law}n = {table['seed'].nunique()} seeds")
     figure.tight_layout(h_pad=1.5, w_pad=1.5)
     return figure
 
@@ -78,7 +80,7 @@ def _shares(axes: Axes, rescale: pd.DataFrame) -> None:
         factors = shares.index.unique(0)
         _errorbar(axes, factors, [mean_interval(shares.loc[factor]) for factor in factors], look, colour, label)
     _factor_axis(axes)
-    axes.set(ylabel="dead filters, C1 to C6 (Adam coupled)", ylim=(-0.03, 1.03))
+    axes.set(ylabel="dead filters, C1 to C6", ylim=(-0.03, 1.03))
     axes.legend()
 
 
@@ -107,7 +109,8 @@ def _gates(axes: Axes, effects: dict[str, Estimate]) -> None:
     axes.axhline(0, color="0.6", linewidth=0.6)
     axes.set_xticks(range(len(laws)), [LAWS[law].replace(" ", "\n", 1) for law in laws])
     axes.set(xlabel="law (gate on the loss gradient of half of the filters)", ylabel="dead share, treated − other half")
-    axes.legend()
+    axes.set_ylim(bottom=axes.get_ylim()[0] - 0.35)
+    axes.legend(loc="lower right", ncol=2)
 
 
 def _factors(axes: Axes, table: pd.DataFrame) -> None:
@@ -118,5 +121,5 @@ def _factors(axes: Axes, table: pd.DataFrame) -> None:
         _errorbar(axes, np.arange(len(SETS)) + 0.2 * (number - 0.5), found, marker, colour, f"incoming norms {norms}")
     labels = ["\n+ ".join(SHORT_NAMES[name] for name in names.split("+")) for names in SETS]
     axes.set_xticks(range(len(SETS)), labels)
-    axes.set(xlabel="decayed in C2, C4, C6 (Adam coupled)", ylabel="dead filters, C2, C4, C6", ylim=(-0.03, 1.03))
+    axes.set(xlabel="decayed in C2, C4, C6", ylabel="dead filters, C2, C4, C6", ylim=(-0.03, 1.03))
     axes.legend()

@@ -25,8 +25,8 @@ from mechanisms.update_rules import SGD
 NEEDS = (Need("full_scale", "balance", seeds=5),)
 SETTINGS = (("sgd", False, "SGD, no L2"), ("sgd", True, "SGD, L2"), ("adam", True, "Adam, coupled L2"))
 QUANTITIES = (
-    ("affine", r"$\sum(\gamma^2+\beta^2)$ of a layer, over its start"),
-    ("outgoing", "squared outgoing weights, over their start"),
+    ("affine", r"$\Sigma(\gamma^2+\beta^2)$ over its start"),
+    ("outgoing", r"$\Sigma\,\|$outgoing$\|^2$ over its start"),
 )
 
 
