@@ -16,8 +16,10 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from full_scale.checkpoints import Checkpoints, pack, unpack
+from full_scale.data.base import Data
 from full_scale.data.decoding import DRAWS as CROP_DRAWS
 from full_scale.device_step import DeviceStep
+from full_scale.models.base import BuiltNetwork
 from full_scale.optimizer import TorchOptimizer, can_replay, make_optimizer
 from full_scale.parallel import Workers, forward_in_shards
 from full_scale.parameters import group_parameters
@@ -69,16 +71,34 @@ def index_batches(generator: np.random.Generator, examples: int, batch_size: int
 class Training:
     """One training under way."""
 
-    def __init__(self, spec: TrainSpec, seed: int, checkpoints: Path | None = None, replay: bool | None = None) -> None:
-        """`replay`: whether steps are replayed by the device (see `DeviceStep`); by default on CUDA, where the rule can."""
+    def __init__(
+        self,
+        spec: TrainSpec,
+        seed: int,
+        checkpoints: Path | None = None,
+        replay: bool | None = None,
+        *,
+        network: BuiltNetwork | None = None,
+        data: Data | None = None,
+    ) -> None:
+        """Ready for its first step.
+
+        Args:
+            spec: what is trained, and how.
+            seed: of all random streams.
+            checkpoints: a folder for them.
+            replay: whether steps are replayed by the device (see `DeviceStep`); by default on CUDA, where the rule can.
+            network: what is trained in place, instead of a network that the spec builds: one that was pruned, say.
+            data: those of the spec, where they are at hand.
+        """
         self.spec, self.seed, self.device = spec, seed, chosen_device()
         self.workers = Workers(spec.batch_size, spec.norm_shards, self.device)
-        data = spec.data.load()
+        data = data or spec.data.load()
         self.train, self.test = data.train.to(self.device), data.test.to(self.device)
         if len(self.train) < spec.batch_size:
             raise UserError(f"batch_size = {spec.batch_size}, but there are {len(self.train)} training images: use a smaller one")
         self.probed = self.train.take(mixed_order(len(self.train))[: spec.probe_images]) if spec.probes else None
-        self.network = spec.network.build(spec.data.shape, spec.data.classes, seed)
+        self.network = network or spec.network.build(spec.data.shape, spec.data.classes, seed)
         self.network.module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.groups = group_parameters(self.network.module, spec.decayed)
         self._require_parameters()
@@ -119,11 +139,11 @@ class Training:
             self._update(images, labels, float(scales[self.done]))
             self.done += 1
             self._measure_if_due(self.spec.learning_rate * float(scales[self.done - 1]))
-            if self.done < self.spec.steps:
-                self.checkpoints.offer(self._state)
             yield self.done
             if self.done == self.spec.steps:
                 return
+            # After the yield: what a caller measures into `tables` at this step is in the checkpoint too.
+            self.checkpoints.offer(self._state)
 
     def result(self) -> tuple[Tables, dict[str, Any]]:
         """The tables so far, and what the manifest should say."""
@@ -178,7 +198,7 @@ class Training:
         trained = observe(self.network, self.train)
         features = self._features(trained)
         self.tables["features"].append(features)
-        errors = {"train_loss": _loss(trained), "train_error": _error(trained), "test_error": self._test_error()}
+        errors = {"train_loss": _loss(trained), "train_error": error_rate(trained), "test_error": self._test_error()}
         silent = inactive(features)
         with without_features(self.network, silent):
             errors["zeroed_test_error"] = self._test_error() if silent.any() else errors["test_error"]
@@ -191,7 +211,7 @@ class Training:
         return features
 
     def _test_error(self) -> float:
-        return _error(observe(self.network, self.test))
+        return error_rate(observe(self.network, self.test))
 
     def _require_finite(self, loss: float, number: int) -> None:
         if not math.isfinite(loss):
@@ -262,5 +282,6 @@ def _loss(observation: Observation) -> float:
     return cross_entropy(observation.scores, observation.labels).item()
 
 
-def _error(observation: Observation) -> float:
+def error_rate(observation: Observation) -> float:
+    """The share of images that are classified wrongly."""
     return 1 - (observation.scores.argmax(dim=1) == observation.labels).double().mean().item()
