@@ -62,7 +62,7 @@ def affine_gradients(network: BuiltNetwork, examples: AbstractExamples, batch_si
     batch is left out unless it is the only one. NaN where a layer has no normalization.
     """
     parts: list[Parts] = [[] for _ in network.layers]
-    whole = [rows for rows in np.split(np.arange(len(examples)), range(batch_size, len(examples), batch_size))]
+    whole = np.split(np.arange(len(examples)), range(batch_size, len(examples), batch_size))
     batches = [rows for rows in whole if len(rows) == min(batch_size, len(examples))]
     with _undisturbed(network.module), ExitStack() as stack:
         network.module.train()
@@ -81,7 +81,7 @@ def _affine_hook(parts: Parts) -> Any:
         def backward(gradient: Tensor) -> None:
             parts.append((_over_positions(gradient * centred), _over_positions(gradient)))
 
-        output.register_hook(backward)
+        output.register_hook(backward)  # type: ignore[no-untyped-call]
 
     return forward
 
@@ -123,7 +123,11 @@ def taylor_and_cost(network: BuiltNetwork, examples: AbstractExamples) -> dict[s
 def _taylor_hook(parts: Parts) -> Any:
     def forward(module: nn.Module, inputs: Any, output: Tensor) -> None:
         activation = output.detach()
-        output.register_hook(lambda gradient: parts.append((_over_positions(gradient * activation),)))
+
+        def backward(gradient: Tensor) -> None:
+            parts.append((_over_positions(gradient * activation),))
+
+        output.register_hook(backward)  # type: ignore[no-untyped-call]
 
     return forward
 

@@ -81,15 +81,14 @@ def run_matched(spec: MatchedSpec, seed: int, checkpoints: Path | None = None) -
                 for ranking in spec.rankings:
                     order = bench.order(criterion, ranking)
                     count = bench.matching(order, target)
-                    names = {"criterion": criterion, "ranking": ranking, "ratio": count / len(bench.measured)}
-                    bench.explicit(names, order, count)
+                    bench.explicit({"criterion": criterion, "ranking": ranking, "ratio": math.nan}, order, count)
             results.append(bench.result())
         return _both(results)
 
 
 def _procedure(spec: MatchedSpec) -> PruningSpec:
     shared = {field.name for field in dataclasses.fields(PruningSpec)} & {field.name for field in dataclasses.fields(spec)}
-    return PruningSpec(protocols=("one_shot", "scratch"), **{name: getattr(spec, name) for name in shared})
+    return PruningSpec(protocols=("one_shot", "scratch"), rounds=1, **{name: getattr(spec, name) for name in shared})
 
 
 def _both(results: list[Result]) -> Result:
@@ -168,7 +167,7 @@ class Bench:
             dead = inactive(last, kind)
             network = self._without(dead)
             error, names = self._error(network), {"protocol": "implicit", "criterion": f"inactive by {kind}"}
-            self._add(names | {"ratio": float(dead.mean())}, network, (error, error))
+            self._add(names | {"ratio": math.nan}, network, (error, error))
             left.append(parameters_of(network))
         return left[0]
 

@@ -23,9 +23,9 @@ class PruningSpec:
     """One training, and what is pruned from its network in several ways.
 
     `implicit`: what is inactive at the end goes; no ratio, no tuning. `one_shot`: the lowest `ratios` of all features by each of
-    `criteria` in each of `rankings` go at once, then `tuning_steps` steps of tuning. `iterative`: the same in `rounds` equal parts, the
-    criterion measured anew before each, with as many steps in all. `scratch`: the shapes of the one-shot networks of
-    `scratch_criteria`, fresh weights, trained as long as training and tuning together.
+    `criteria` in each of `rankings` go at once, then `tuning_steps` steps of tuning. `iterative`: the same in `rounds` equal
+    parts, the criterion measured anew before each, with as many steps in all. `scratch`: the shapes of the one-shot networks of
+    those criteria that `scratch_criteria` names, fresh weights, trained as long as training and tuning together.
 
     Tuning runs under the training's own law at a constant `tuning_rate` × its base rate. Criteria are measured on the same
     `images` training images. `layers` are those that are pruned (all, if none is named); ratios are of their features.
@@ -59,9 +59,9 @@ class PruningSpec:
 class MatchedSpec:
     """Implicit against explicit pruning at equal parameter counts.
 
-    The network of `train` loses what is inactive; that gives the count. The networks of `train` and of `conventional` are each pruned
-    to at most that count by each of `criteria` in each of `rankings` and tuned; the shapes that `scratch_criteria` make of the conventional
-    one are trained from fresh weights. Everything else as in `PruningSpec`.
+    The network of `train` loses what is inactive; that gives the count. The networks of `train` and of `conventional` are each
+    pruned to at most that count by each of `criteria` in each of `rankings` and tuned; the shapes that `scratch_criteria` make
+    of the conventional one are trained from fresh weights. Everything else as in `PruningSpec`.
     """
 
     train: TrainSpec
@@ -108,7 +108,6 @@ def _require_tuning(criteria: tuple[str, ...], scratch: tuple[str, ...], steps: 
     for field, names in (("criteria", criteria), ("scratch_criteria", scratch)):
         require_criteria(field, names)
         require(len(set(names)) == len(names), field, names, "names, each once")
-    require(set(scratch) <= set(criteria), "scratch_criteria", scratch, f"some of criteria: {', '.join(criteria)}")
     require_whole("tuning_steps", steps, 1, MOST_STEPS)
     require_above("tuning_rate", rate, 0)
     require_whole("images", images, 2)

@@ -69,18 +69,26 @@ COLUMNS: dict[str, Column] = {
     "incoming_l1": Column("f", "", "sum of the absolute weights that make the feature"),
     "distance_sum": Column("f", "", "sum of the distances from these weights to those of the other features of the layer"),
     "taylor": Column("f", "nats", "mean over images of |sum over positions of activation times its gradient|, evaluation mode"),
-    "affine_taylor": Column("f", "nats", "mean over exemplars of t = scale times its gradient + shift times its gradient, training mode"),
+    "affine_taylor": Column(
+        "f", "nats", "mean over exemplars of t = scale times its gradient + shift times its gradient, training mode"
+    ),
     "affine_taylor_square": Column("f", "nats²", "mean over exemplars of t², training mode"),
-    "affine_gradient": Column("f", "", "root mean square over exemplars of the length of the gradient of (scale, shift), training mode"),
-    "effective_strength": Column("f", "", "pull of the regularizer on the scale, per unit of scale, in units of the raw gradient"),
-    "redundancy": Column("f", "", "1 - correlation at which the cluster of the feature's responses joins one with a stronger member"),
+    "affine_gradient": Column(
+        "f", "", "root mean square over exemplars of the length of the gradient of (scale, shift), training mode"
+    ),
+    "effective_strength": Column(
+        "f", "", "pull of the regularizer on the scale, per unit of scale, in units of the raw gradient"
+    ),
+    "redundancy": Column(
+        "f", "", "1 - correlation at which the cluster of the feature's responses joins one with a stronger member"
+    ),
     "cost": Column("f", "", "multiply-accumulates of one image that make and read the feature"),
     "dies": Column("b", "", "whether the feature is inactive by activation at the end of the training"),
     "network": Column("U", "", "which of the trainings of a spec was pruned"),
     "protocol": Column("U", "", "how a network was pruned: see full_scale/pruning.py"),
     "criterion": Column("U", "", "name of the criterion that chose what goes"),
     "ranking": Column("U", "", "over what features were ranked: global, layer, cost"),
-    "ratio": Column("f", "fraction", "share of the features that was to go"),
+    "ratio": Column("f", "fraction", "share of the features that was to go; NaN where none was given"),
     "removed": Column("f", "fraction", "share of the features of the trained network that went"),
     "features": Column("i", "", "features of a layer before pruning"),
     "kept": Column("i", "", "features of a layer after pruning"),
