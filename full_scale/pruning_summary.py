@@ -9,6 +9,7 @@ import pandas as pd
 from full_scale.pruning_spec import EarlySpec, MatchedSpec, PruningSpec
 from mechanisms.death_prediction import KINDS, forecast_errors, forecasts, over_runs, prediction_table, scored
 from mechanisms.experiments.records import Store
+from mechanisms.experiments.tables import SPEC_PREFIX
 from mechanisms.pruning_curves import WAY, against, over_seeds
 
 FORECAST_AT = 0.1
@@ -28,7 +29,7 @@ def summarize(store: Store, specs: tuple[PruningSpec | MatchedSpec, ...], seeds:
 
 def _pruned(store: Store, number: int, spec: Any, seeds: tuple[int, ...]) -> pd.DataFrame:
     table = store.collect((spec,), seeds, "pruned")
-    pruned = table[[name for name in table if not name.startswith("spec.")]]
+    pruned = table[[name for name in table if not str(name).startswith(SPEC_PREFIX)]]
     whole = over_seeds(pruned)
     names = [name for name in WAY if name in whole]
     shown = whole[[*names, *SHOWN]].assign(low=whole["test_error_low"], high=whole["test_error_high"])
@@ -49,7 +50,7 @@ def summarize_early(store: Store, specs: tuple[EarlySpec, ...], seeds: tuple[int
     """
     table = pd.concat([store.collect((spec,), seeds, "moments") for spec in specs], ignore_index=True)
     whole = over_runs(prediction_table(scored(table)))
-    shown = whole[["criterion", "moment", "runs", *(f"{kind}{end}" for kind in KINDS for end in ("", "_low", "_high"))]]
+    shown = whole[["criterion", "moment", "runs", "seeds", *(f"{kind}{end}" for kind in KINDS for end in ("", "_low", "_high"))]]
     if len(specs) < 2 or FORECAST_AT not in specs[0].moments:
         return shown
     errors = forecast_errors(forecasts(table, FORECAST_AT)).rename(columns={"method": "criterion"})

@@ -16,16 +16,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from full_scale.kinds import spec_of
 from full_scale.layer import LAYER
-from full_scale.spec import TrainSpec
 from mechanisms.experiments.command_line import OneLineParser, add_runs_argument, guarded, print_rows
 from mechanisms.experiments.records import MANIFEST, Store, read_manifest, read_tables
-from mechanisms.experiments.specs import from_json
 from mechanisms.validation import UserError
 
 KEPT_BITS = 11
 """Of the 23 bits of a float32's mantissa: a relative error of at most 2⁻¹² in the features; zeros stay zeros."""
 LEFT_OUT = ("probes",)
+ROUNDED = ("features", "measured", "moments")
+"""Tables with a row for each feature."""
 STORE = Store(Path(__file__).parent, "reference")
 
 
@@ -39,15 +40,17 @@ def rounded(values: np.ndarray) -> np.ndarray:
 
 def compact(tables: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """The tables to keep."""
-    kept = {name: table for name, table in tables.items() if name not in LEFT_OUT}
-    numbers = kept["features"].select_dtypes("float").columns
-    return kept | {"features": kept["features"].assign(**{n: rounded(kept["features"][n].to_numpy()) for n in numbers})}
+    return {name: _rounded(table) if name in ROUNDED else table for name, table in tables.items() if name not in LEFT_OUT}
+
+
+def _rounded(table: pd.DataFrame) -> pd.DataFrame:
+    return table.assign(**{name: rounded(table[name].to_numpy()) for name in table.select_dtypes("float").columns})
 
 
 def keep(folder: Path) -> dict[str, Any]:
     """Copies one record; a row that says what became of it."""
     manifest = read_manifest(folder)
-    spec, seed = from_json(TrainSpec, manifest["spec"]), manifest["seed"]
+    spec, seed = spec_of(manifest["spec"]), manifest["seed"]
     if STORE.has(spec, seed):
         return {"record": str(folder), "kept": "was there"}
     command = [Path(word).name for word in manifest["command"]]

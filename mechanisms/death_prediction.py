@@ -1,7 +1,7 @@
 """Does an early measurement tell which features will die, and how many? From `moments` tables of records.
 
-A `moments` table has one row for each feature at each measured moment of each run, the columns that criteria read, `dies`, the fields
-of the spec and `seed`. A criterion predicts death by a low score. Only features that are alive at the moment are asked about.
+A `moments` table has one row for each feature at each measured moment of each run, the columns that criteria read, `dies`, the
+fields of the spec and `seed`. A criterion predicts death by a low score; only features that are alive are asked about.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mechanisms.criteria import all_criteria, score
-from mechanisms.experiments.tables import SPEC_PREFIX
-from mechanisms.sparsity import grouped, inactive
+from mechanisms.sparsity import grouped, inactive, run_columns
 from mechanisms.statistics import auc, auc_within, mean_interval
 from mechanisms.validation import InvalidValue
 
@@ -31,7 +30,7 @@ ALREADY = "dead already"
 
 def moments_of(table: pd.DataFrame) -> pd.DataFrame:
     """The table with `moment`, the fraction of the run at each row, and `setting`, a number for each spec."""
-    fields = [name for name in table if name.startswith(SPEC_PREFIX)]
+    fields = [name for name in run_columns(table) if name != "seed"]
     steps = table["spec.train.steps"]
     return table.assign(moment=(table["step"] / steps).round(3), setting=grouped(table, fields).ngroup() if fields else 0)
 
@@ -100,18 +99,19 @@ def prediction_table(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def over_runs(predictions: pd.DataFrame) -> pd.DataFrame:
-    """One row a criterion and moment: the mean of each AUC over runs (`runs` of them), with its 95 % interval.
+    """One row a criterion and moment: the mean of each AUC, with its 95 % interval over seeds (`seeds` of them).
 
-    Only runs where enough features of each fate are left count.
+    Of each seed the mean over its `runs`, one for each setting where enough features of each fate are left: runs under one seed
+    share initial weights and draws.
     """
     import pandas as pd
 
     rows: list[dict[str, Any]] = []
     for (criterion, moment), one in predictions.groupby(["criterion", "moment"], sort=False):
         known = one.dropna(subset=["pooled"])
-        row: dict[str, Any] = {"criterion": criterion, "moment": moment, "runs": len(known)}
+        row: dict[str, Any] = {"criterion": criterion, "moment": moment, "runs": len(known), "seeds": known["seed"].nunique()}
         for kind in KINDS:
-            values = known[kind].dropna()
+            values = known.groupby("seed")[kind].mean().dropna()
             found = mean_interval(values) if len(values) else None
             numbers = (found.value, found.low, found.high) if found else (math.nan,) * 3
             row |= dict(zip((kind, f"{kind}_low", f"{kind}_high"), numbers, strict=True))
@@ -135,10 +135,10 @@ def forecasts(table: pd.DataFrame, moment: float, criteria: tuple[str, ...] | No
     table = moments_of(table)
     now = table[np.isclose(table["moment"], moment)]
     if now["setting"].nunique() < 2 or now.empty:
-        raise InvalidValue(
-            f"moment = {moment} is not valid: use one of {sorted(set(table['moment']))}, with two settings or more"
-        )
-    runs = [(int(setting), int(seed), one) for (setting, seed), one in now.groupby(["setting", "seed"], sort=False)]
+        there = ", ".join(map(str, sorted(set(table["moment"]))))
+        raise InvalidValue(f"moment = {moment} is not valid: use one of {there}, of two settings or more")
+    parts: list[tuple[Any, pd.DataFrame]] = list(now.groupby(["setting", "seed"], sort=False))
+    runs = [(int(setting), int(seed), one) for (setting, seed), one in parts]
     found = np.array([one["dies"].mean() for _, _, one in runs])
     setting = np.array([number for number, _, _ in runs])
     methods = {ALREADY: np.array([inactive(one).mean() for _, _, one in runs])}

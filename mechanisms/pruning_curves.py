@@ -25,7 +25,7 @@ def shares(pruned: pd.DataFrame) -> pd.DataFrame:
 
 def ways(pruned: pd.DataFrame) -> list[str]:
     """The columns that tell apart what was done: fields of the spec, and those of `WAY` that the table has."""
-    return [name for name in pruned if name.startswith(SPEC_PREFIX) or name in WAY]
+    return [str(name) for name in pruned if str(name).startswith(SPEC_PREFIX) or name in WAY]
 
 
 def over_seeds(pruned: pd.DataFrame) -> pd.DataFrame:
@@ -38,7 +38,7 @@ def over_seeds(pruned: pd.DataFrame) -> pd.DataFrame:
     rows = []
     keys = ways(pruned)
     for _, one in shares(pruned).groupby(keys, sort=False, dropna=False):
-        row = one.iloc[0][keys].to_dict() | {"seeds": one["seed"].nunique()}
+        row = _first(one, keys) | {"seeds": one["seed"].nunique()}
         for name in VALUES:
             known = one[name].dropna()
             found = mean_interval(known) if len(known) else None
@@ -51,8 +51,8 @@ def over_seeds(pruned: pd.DataFrame) -> pd.DataFrame:
 def against(pruned: pd.DataFrame, control: str = "random", value: str = "test_error") -> pd.DataFrame:
     """One row for each thing done by a criterion: its `value` less that of the control done likewise, paired by seed.
 
-    Likewise: the same fields of the spec, protocol, ranking and ratio. `difference` is the mean over seeds, `low` and `high` its 95 %
-    interval, `verdict` better or worse only where that excludes 0. Not corrected for the number of comparisons: of twenty
+    Likewise: the same fields of the spec, protocol, ranking and ratio. `difference` is the mean over seeds, `low` and `high` its
+    95 % interval, `verdict` better or worse only where that excludes 0. Not corrected for the number of comparisons: of twenty
     criteria that are all alike, one is expected to differ.
 
     Raises:
@@ -75,5 +75,9 @@ def against(pruned: pd.DataFrame, control: str = "random", value: str = "test_er
             found = paired_difference(own, by_seed[control])
             verdict = BETTER if found.high < 0 else WORSE if found.low > 0 else ALIKE
             numbers = {"difference": found.value, "low": found.low, "high": found.high, "seeds": found.n, "verdict": verdict}
-            rows.append(one.iloc[0][keys].to_dict() | {"criterion": criterion} | numbers)
+            rows.append({**_first(one, keys), "criterion": criterion, **numbers})
     return pd.DataFrame(rows)
+
+
+def _first(table: pd.DataFrame, columns: list[str]) -> dict[str, Any]:
+    return {name: table[name].iloc[0] for name in columns}

@@ -31,4 +31,4 @@ LI_VGG16_A = PublishedPruning(
     parameters_removed=0.640,
     operations_removed=0.342,
 )
-"""Smallest L1 norms of layers 1 and 8 to 13, then 40 epochs at rate 0.001. The share of all filters follows from the layer sizes."""
+"""Smallest L1 norms of layers 1 and 8 to 13, then 40 epochs at rate 0.001; the share of all filters follows from the layers."""

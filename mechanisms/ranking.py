@@ -17,10 +17,10 @@ RANKINGS = ("global", "layer", "cost")
 def removal_order(features: pd.DataFrame, scores: pd.Series, ranking: str, layers: tuple[str, ...] = ()) -> np.ndarray:
     """Positions of the rows in the order in which features go, shape (at most rows,).
 
-    `global`: the lowest score of the network first. `layer`: the same share of each layer, in each the lowest first, so that how many
-    of each layer go does not depend on the scores. `cost`: the lowest rank of a score within the network, in (0, 1], over
-    the feature's share of the network's multiply-accumulates (column `cost`); ranks, so that scores of any sign and scale will do.
-    Equal ones go in the order of the rows. The last to go of each layer never goes.
+    `global`: the lowest score of the network first. `layer`: the same share of each layer, in each the lowest first, so that how
+    many of each layer go does not depend on the scores. `cost`: the lowest rank of a score within the network, in (0, 1], over
+    the feature's share of the network's multiply-accumulates (column `cost`); ranks, so that scores of any sign and scale will
+    do. Equal ones go in the order of the rows. The last to go of each layer never goes.
 
     Args:
         features: one row a feature of one network at one moment.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from mechanisms.validation import require
@@ -34,7 +36,8 @@ def merge_heights(responses: np.ndarray) -> np.ndarray:
     place = np.empty(len(varying), int)
     place[order] = np.arange(len(varying))
     best = list(range(len(varying)))
-    tree = [] if len(varying) == 1 else linkage(np.clip(pdist(responses[:, varying].T, "correlation"), 0, FARTHEST), "average")
+    distances = np.clip(pdist(responses[:, varying].T, "correlation"), 0, FARTHEST)
+    tree: Any = linkage(distances, "average") if len(varying) > 1 else []
     for first, second, height, _ in tree:
         stronger, weaker = sorted((best[int(first)], best[int(second)]), key=lambda member: int(place[member]))
         heights[varying[weaker]] = min(float(height), FARTHEST)

@@ -41,7 +41,10 @@ def selectivity(features: pd.DataFrame) -> pd.Series:
 
 
 def selectivity_tenth(features: pd.DataFrame) -> pd.Series:
-    """As `selectivity`, with a threshold of a tenth of the feature's own maximum."""
+    """As `selectivity`, with a threshold of a tenth of the feature's own maximum.
+
+    Source: as `selectivity`; the threshold is this package's.
+    """
     return 1 - features["selectivity_1e-1"]
 
 
@@ -55,5 +58,8 @@ def universality(features: pd.DataFrame) -> pd.Series:
 
 
 def universality_tenth(features: pd.DataFrame) -> pd.Series:
-    """As `universality`, with a threshold of a tenth of the feature's own maximum."""
+    """As `universality`, with a threshold of a tenth of the feature's own maximum.
+
+    Source: as `universality`; the threshold is this package's.
+    """
     return features["selectivity_1e-1"]
