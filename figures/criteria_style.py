@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from figures.style import palette
 
 LABELS = {
@@ -22,3 +24,8 @@ MARKERS = dict(zip(LABELS, "osD^v<>PX.", strict=True))
 def colours() -> dict[str, str]:
     """Criterion → its colour, those of `LABELS`."""
     return dict(zip(LABELS, palette(len(LABELS)), strict=True))
+
+
+def finite(reach: np.ndarray) -> np.ndarray:
+    """Lengths of error bars: none where one replicate has no interval."""
+    return np.where(np.isfinite(reach), reach, 0.0)

@@ -74,7 +74,7 @@ def aucs(run: pd.DataFrame, criterion: str) -> dict[str, float]:
     """The AUC of a low score for death in one run at one moment, as `KINDS`; all NaN with less than `FEWEST` of a fate.
 
     `pooled` compares all features, `within` those of one layer, `given_scale` the same by what is left of the score given |γ|
-    (`given`): ½ where the score knows nothing that |γ| does not.
+    (`given`): ½ where the score knows nothing that |γ| does not; NaN where `run` lacks the criterion `scale`.
     """
     dies = run["dies"].to_numpy(bool)
     if min(dies.sum(), (~dies).sum()) < FEWEST:

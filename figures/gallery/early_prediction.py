@@ -15,7 +15,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from figures.criteria_style import LABELS, MARKERS, colours
+from figures.criteria_style import LABELS, MARKERS, colours, finite
 from figures.style import TWO_COLUMNS, letter
 from mechanisms.death_prediction import TRIVIAL, forecast_errors, forecasts, moments_of, over_runs, prediction_table, scored
 from mechanisms.experiments.archive import Need
@@ -47,13 +47,8 @@ def _aucs(axes: Axes, found: pd.DataFrame, kind: str) -> None:
         beside = 100 * one["moment"] + 0.25 * (number - len(LABELS) / 2)
         reach = np.array([one[kind] - one[f"{kind}_low"], one[f"{kind}_high"] - one[kind]])
         look = {"color": colour, "marker": MARKERS[name], "label": LABELS[name]}
-        axes.errorbar(beside, one[kind], _finite(reach), elinewidth=0.6, markersize=3, linewidth=0.8, **look)  # type: ignore[arg-type]
+        axes.errorbar(beside, one[kind], finite(reach), elinewidth=0.6, markersize=3, linewidth=0.8, **look)  # type: ignore[arg-type]
     axes.axhline(0.5, color="0.5", linewidth=0.8, linestyle=":", zorder=0)
-
-
-def _finite(reach: np.ndarray) -> np.ndarray:
-    """No bar where one replicate has no interval."""
-    return np.where(np.isfinite(reach), reach, 0.0)
 
 
 def _forecasts(axes: Axes, moments: pd.DataFrame) -> None:
@@ -64,7 +59,7 @@ def _forecasts(axes: Axes, moments: pd.DataFrame) -> None:
     shown = errors[errors["method"] != TRIVIAL].iloc[::-1]
     reach = np.array([shown["error"] - shown["error_low"], shown["error_high"] - shown["error"]])
     at = np.arange(len(shown))
-    axes.errorbar(shown["error"], at, xerr=_finite(reach), fmt="o", color="black", markersize=3, elinewidth=0.6)
+    axes.errorbar(shown["error"], at, xerr=finite(reach), fmt="o", color="black", markersize=3, elinewidth=0.6)
     axes.axvline(trivial, color="0.4", linestyle="--", linewidth=0.8, zorder=0)
     axes.set_yticks(at, [SHORTER.get(name, name).replace("_", " ") for name in shown["method"]], fontsize=5.5)
     axes.set(xlabel="error of the forecast sparsity [points]", ylabel="forecast by", xlim=(0, None))

@@ -16,7 +16,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from figures.criteria_style import LABELS, MARKERS, colours
+from figures.criteria_style import LABELS, MARKERS, colours, finite
 from figures.style import RULE_LABELS, TWO_COLUMNS, letter
 from mechanisms.experiments.archive import Need
 from mechanisms.pruning_curves import against, shares
@@ -85,7 +85,14 @@ def _differences(axes: Axes, pruned: pd.DataFrame) -> None:
         at = np.array([names.index(name) for name in one.index]) + aside
         reach = 100 * np.array([one["difference"] - one["low"], one["high"] - one["difference"]])
         axes.errorbar(
-            100 * one["difference"], at, xerr=reach, fmt="o", color="black", markerfacecolor=fill, markersize=3, elinewidth=0.6
+            100 * one["difference"],
+            at,
+            xerr=finite(reach),
+            fmt="o",
+            color="black",
+            markerfacecolor=fill,
+            markersize=3,
+            elinewidth=0.6,
         )
     axes.axvline(0, color="0.5", linewidth=0.8, zorder=0)
     axes.set_yticks(range(len(names)), [name.replace("_", " ") for name in names], fontsize=5.5)

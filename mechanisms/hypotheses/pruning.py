@@ -87,8 +87,10 @@ def _on_a_par(pruned: pd.DataFrame) -> tuple[Finding, ...]:
 def _selectivity_given_scale(moments: pd.DataFrame) -> tuple[Finding, ...]:
     base = moments[(moments["spec.train.rule"] == "adam") & (moments["spec.train.regularizer.coupling"] == "coupled")]
     now = base[(base["step"] / base["spec.train.steps"]).round(3) == EARLY]
-    found = prediction_table(scored(now[now["spec.train.regularizer.strength"] > 0], ("selectivity",)))
-    by_seed = found.groupby("seed")["given_scale"].mean().dropna()
+    found = prediction_table(scored(now[now["spec.train.regularizer.strength"] > 0], ("selectivity", "scale")))
+    by_seed = found[found["criterion"] == "selectivity"].groupby("seed")["given_scale"].mean().dropna()
+    if by_seed.empty:  # too few features of one fate
+        return ()
     quantity = f"AUC within layer of selectivity given size of the scale at {EARLY:.0%} of training, minus ½"
     return (expect_sign(quantity, mean_interval(by_seed - 0.5), +1, 0.05),)
 
