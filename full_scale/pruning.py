@@ -37,6 +37,7 @@ from mechanisms.sparsity import inactive
 
 LATENCY_IMAGES = 32
 """Images of the call that is timed."""
+TIMED_CALLS = 51
 Result = tuple[Tables, dict[str, Any]]
 
 
@@ -231,7 +232,7 @@ class Bench:
         kept = {layer.name: layer.features for layer in network.layers}
         identity = {"criterion": "none", "ranking": "none"} | names
         both = {"_before": self.training.network.module, "": network.module}
-        timed = costs(both, (_images(network, LATENCY_IMAGES, self.shape),))
+        timed = costs(both, (_images(network, LATENCY_IMAGES, self.shape),), TIMED_CALLS)
         numbers: dict[str, Any] = {"removed": 1 - sum(kept.values()) / len(self.measured)}
         for suffix, cost in timed.items():
             numbers[f"parameters{suffix}"] = cost.parameters

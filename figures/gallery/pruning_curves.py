@@ -38,7 +38,9 @@ def draw(pruned: pd.DataFrame) -> Figure:
         ):
             _curves(axes, one, value)
             axes.set(xlabel="parameters left [%]", ylabel=f"test error {label} [%]", xscale="log", ylim=(0, None))
-        row[0].set_title(f"{RULE_LABELS[rule]} (n = {one['seed'].nunique()} seeds)")
+            _mark_shapes(axes, one)
+        row[0].set_title(RULE_LABELS[rule])
+        row[1].set_title(f"n = {one['seed'].nunique()} seeds")
         _differences(row[2], one)
     for index, axes in enumerate(panels.flat):
         letter(axes, index)
@@ -65,6 +67,13 @@ def _curves(axes: Axes, pruned: pd.DataFrame, value: str) -> None:
     axes.axhline(
         100 * pruned.loc[pruned["protocol"] == "trained", value].mean(), color="0.5", linestyle=":", linewidth=0.8, zorder=0
     )
+
+
+def _mark_shapes(axes: Axes, pruned: pd.DataFrame) -> None:
+    chosen = pruned[(pruned["ranking"] == SHAPES) & (pruned["protocol"] == "one_shot")]
+    shapes = 100 * chosen.groupby("ratio")["parameters_share"].mean()
+    axes.minorticks_off()
+    axes.set_xticks([*shapes, 100], [*(f"{share:.2g}" for share in shapes), "100"])
 
 
 def _with_range(axes: Axes, table: pd.DataFrame, value: str, beside: float, **look: str) -> None:

@@ -31,6 +31,17 @@ def affine_gradient(features: pd.DataFrame) -> pd.Series:
     return features["affine_gradient"]
 
 
+def fisher(features: pd.DataFrame) -> pd.Series:
+    """Mean over exemplars of (γ·∂ℓ/∂γ + β·∂ℓ/∂β)², training mode: the curvature of the loss along the size of a feature.
+
+    Half of it is what removing the feature costs to second order where the mean gradient is 0 and the empirical Fisher matrix is
+    the curvature.
+
+    Source: Theis, Korshunova, Tejani and Huszár, Faster gaze prediction, arXiv 1801.05787.
+    """
+    return features["affine_taylor_square"]
+
+
 def gradient_scale(features: pd.DataFrame) -> pd.Series:
     """The denominator of the scale: the root mean square gradient that a normalizing rule has seen; 1 under SGD.
 
@@ -58,8 +69,10 @@ def effective_strength(features: pd.DataFrame) -> np.ndarray:
     independent decay, where the denominator falls with the product: there the sign means nothing and only the order may.
     Where no single module reads a feature, v = 1. A feature with r = 0 or v = 0 has no loss to hold it: −λ_eff.
 
-    Three assumptions that networks break: the loss is quadratic in u as far as 0, the empirical Fisher is its curvature (it
-    vanishes as the training set is fitted), both factors are at balance.
+    Four assumptions that networks break: the loss is quadratic in u as far as 0; the empirical Fisher is its curvature (it
+    vanishes as the training set is fitted); both factors are at balance; features do not compete. Where the next layer
+    normalizes, the E[t] of a layer add up to 0 (THEORY P10): the loss holds its features against each other only, and the
+    threshold cannot be absolute.
     """
     length = np.hypot(features["scale"], features["shift"].fillna(0.0))
     acting = np.asarray(length * features["outgoing"].fillna(1.0), np.float64)

@@ -227,3 +227,17 @@ def test_a_network_without_scales_names_the_criterion(training: Training) -> Non
 def test_moments_that_are_no_moments_are_refused(moments: tuple[float, ...]) -> None:
     with pytest.raises(InvalidValue, match=r"moments = .* rising fractions"):
         EarlySpec(train=TINY, moments=moments)
+
+
+def test_the_loss_holds_no_layer_that_a_normalization_reads(exact: tuple[BuiltNetwork, Examples]) -> None:
+    """THEORY P10, as measured: E[t] adds up to 0 over each layer that convolution and BatchNorm read, not over the last."""
+    network, data = exact
+    for layer in network.layers:
+        layer.norm.eps = 1e-12  # type: ignore[union-attr]
+    terms = affine_gradients(network, data, IMAGES)["affine_taylor"]
+    parts = np.split(terms, np.cumsum([layer.features for layer in network.layers])[:-1])
+    shares = [abs(part.sum()) / np.abs(part).sum() for part in parts]
+    assert max(shares[:-1]) < 1e-6
+    assert shares[-1] > 1e-3
+    for layer in network.layers:
+        layer.norm.eps = 1e-5  # type: ignore[union-attr]

@@ -40,6 +40,7 @@ BY_HAND: dict[str, tuple[dict[str, list[float]], list[float]]] = {
     "universality_tenth": ({"selectivity_1e-1": [0.0, 0.25, 0.9, 1.0]}, [0.0, 0.25, 0.9, 1.0]),
     "taylor": ({"taylor": [3.0, 1.0, 2.0, 0.0]}, [3.0, 1.0, 2.0, 0.0]),
     "affine_gradient": ({"affine_gradient": [3.0, 1.0, 2.0, 0.0]}, [3.0, 1.0, 2.0, 0.0]),
+    "fisher": ({"affine_taylor_square": [3.0, 1.0, 2.0, 0.0]}, [3.0, 1.0, 2.0, 0.0]),
     "gradient_scale": ({"denominator": [3.0, 1.0, 2.0, 0.0]}, [3.0, 1.0, 2.0, 0.0]),
     "redundancy": ({"redundancy": [2.0, 0.1, 0.5, 0.0]}, [2.0, 0.1, 0.5, 0.0]),
     # (E[t²] − E[t]) / (√(γ² + β²)·v) − λ: (0.6 − 0.1)/(5·2) − 0.01; nothing reads it; no length; no outgoing weight.
