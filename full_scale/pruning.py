@@ -89,7 +89,7 @@ def run_matched(spec: MatchedSpec, seed: int, checkpoints: Path | None = None) -
 
 def _procedure(spec: MatchedSpec) -> PruningSpec:
     shared = {field.name for field in dataclasses.fields(PruningSpec)} & {field.name for field in dataclasses.fields(spec)}
-    return PruningSpec(protocols=("one_shot", "scratch"), rounds=1, **{name: getattr(spec, name) for name in shared})
+    return PruningSpec(protocols=("one_shot", "scratch"), **{name: getattr(spec, name) for name in shared})
 
 
 def _both(results: list[Result]) -> Result:

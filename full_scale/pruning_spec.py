@@ -52,7 +52,7 @@ class PruningSpec:
         for ratio in self.ratios:
             require_between("ratios", ratio, 0, 1)
         _require_tuning(self.criteria, self.scratch_criteria, self.tuning_steps, self.tuning_rate, self.images)
-        require_whole("rounds", self.rounds, 1, self.tuning_steps)
+        require_whole("rounds", self.rounds, 1, self.tuning_steps if "iterative" in self.protocols else MOST_STEPS)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ that draws numbers takes a second argument `seed`.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 import pkgutil
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 Criterion = Callable[..., Any]
 
 
+@functools.cache
 def all_criteria() -> dict[str, Criterion]:
     """Name → function of every criterion, by name."""
     modules = [importlib.import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__)]
