@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mechanisms.experiments.tables import SPEC_PREFIX
+from mechanisms.published import PublishedPruning
 from mechanisms.statistics import mean_interval, paired_difference
 from mechanisms.validation import UserError, require_choice
 
@@ -77,6 +78,23 @@ def against(pruned: pd.DataFrame, control: str = "random", value: str = "test_er
             numbers = {"difference": found.value, "low": found.low, "high": found.high, "seeds": found.n, "verdict": verdict}
             rows.append({**_first(one, keys), "criterion": criterion, **numbers})
     return pd.DataFrame(rows)
+
+
+def by_layer(layers: pd.DataFrame, published: PublishedPruning | None = None) -> pd.DataFrame:
+    """The share of each layer's features that went, from `layers` tables: one row for each thing done and layer.
+
+    `removed` is the mean over seeds, `low` and `high` its 95 % interval; with a published result `published` is its share of the
+    layer of that name, NaN where it has none.
+    """
+    import pandas as pd
+
+    rows: list[dict[str, Any]] = []
+    keys = [*ways(layers), "layer"]
+    for _, one in layers.groupby(keys, sort=False, dropna=False):
+        found = mean_interval(1 - one["kept"] / one["features"])
+        rows.append(_first(one, keys) | {"removed": found.value, "low": found.low, "high": found.high, "seeds": found.n})
+    table = pd.DataFrame(rows)
+    return table if published is None else table.assign(published=table["layer"].map(published.removed))
 
 
 def _first(table: pd.DataFrame, columns: list[str]) -> dict[str, Any]:

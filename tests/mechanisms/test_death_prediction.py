@@ -17,7 +17,8 @@ from mechanisms.death_prediction import (
     prediction_table,
     scored,
 )
-from mechanisms.pruning_curves import ALIKE, BETTER, WORSE, against, over_seeds
+from mechanisms.pruning_curves import ALIKE, BETTER, WORSE, against, by_layer, over_seeds
+from mechanisms.published import LI_VGG16_A
 from mechanisms.statistics import auc_within
 from mechanisms.validation import InvalidValue, UserError
 
@@ -143,3 +144,22 @@ def test_shares_and_means_over_seeds() -> None:
     assert found["test_error"] == pytest.approx(0.3)
     # t = 4.3027 with 2 degrees of freedom, s/√3 = 0.2/√3.
     assert found["test_error_high"] - found["test_error"] == pytest.approx(4.30265 * 0.2 / 3**0.5, rel=1e-4)
+
+
+def test_what_went_by_layer_beside_a_published_result() -> None:
+    rows = [
+        ("conv1", 4, 2, 0),
+        ("conv1", 4, 4, 1),
+        ("conv2", 8, 6, 0),
+        ("conv2", 8, 6, 1),
+        ("other", 8, 8, 0),
+        ("other", 8, 8, 1),
+    ]
+    table = pd.DataFrame(rows, columns=["layer", "features", "kept", "seed"])
+    table = table.assign(protocol="implicit", criterion="inactive by activation", ranking="none", ratio=np.nan)
+    found = by_layer(table, LI_VGG16_A).set_index("layer")
+    assert found["removed"].to_dict() == {"conv1": 0.25, "conv2": 0.25, "other": 0.0}
+    assert (found.loc["conv2", "low"], found.loc["conv2", "high"], found.loc["conv2", "seeds"]) == (0.25, 0.25, 2)
+    assert (found.loc["conv1", "published"], found.loc["conv2", "published"]) == (0.5, 0.0)
+    assert np.isnan(found.loc["other", "published"])
+    assert "published" not in by_layer(table)
