@@ -180,7 +180,7 @@ def observe(network: BuiltNetwork, examples: AbstractExamples) -> Observation:
     recorded: list[list[tuple[Tensor, Tensor, int]]] = [[] for _ in network.layers]
     scores, labels = [], []
     with ExitStack() as stack:
-        stack.enter_context(_evaluating(network.module))
+        stack.enter_context(evaluating(network.module))
         for layer, parts in zip(network.layers, recorded, strict=True):
             stack.enter_context(layer.activation.register_forward_hook(_recorder(parts)))
         for images, these in examples.batches(in_order(len(examples))):
@@ -221,7 +221,8 @@ def _recorder(parts: list[tuple[Tensor, Tensor, int]]) -> Any:
 
 
 @contextmanager
-def _evaluating(module: nn.Module) -> Iterator[None]:
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Within it, a module is in evaluation mode; its own mode is restored."""
     was_training = module.training
     module.eval()
     try:

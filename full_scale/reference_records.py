@@ -17,11 +17,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from full_scale.kinds import spec_of
 from full_scale.layer import LAYER
-from full_scale.spec import TrainSpec
 from mechanisms.experiments.command_line import OneLineParser, add_runs_argument, guarded, print_rows
 from mechanisms.experiments.records import Store, read_manifest, read_tables
-from mechanisms.experiments.specs import from_json
 from mechanisms.experiments.tables import COLUMNS
 from mechanisms.validation import UserError
 
@@ -29,6 +28,8 @@ KEPT_BITS = 11
 """Of the 23 bits of a float32's mantissa: a relative error of at most 2⁻¹² in the features; zeros stay zeros."""
 LEFT_OUT = ("probes",)
 KEYS = ("step", "layer", "feature", "treated")
+ROUNDED = ("features", "measured", "moments")
+"""Tables with a row for each feature."""
 STORE = Store(Path(__file__).parent, "reference")
 
 
@@ -58,20 +59,25 @@ class Compact:
 
     def tables(self, tables: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
         """The tables to keep."""
-        features = tables["features"]
+        kept = {name: table for name, table in tables.items() if name not in LEFT_OUT}
+        if "features" in kept:
+            kept["features"] = self._chosen(kept["features"])
+        return {name: _rounded(table) if name in ROUNDED else table for name, table in kept.items()}
+
+    def _chosen(self, features: pd.DataFrame) -> pd.DataFrame:
         if self.last_step:
             features = features[features["step"] == features["step"].max()].reset_index(drop=True)
-        if self.columns:
-            features = features[[name for name in features if name in (*KEYS, *self.columns)]]
-        numbers = features.select_dtypes("float").columns
-        features = features.assign(**{name: rounded(features[name].to_numpy()) for name in numbers})
-        return {name: table for name, table in tables.items() if name not in LEFT_OUT} | {"features": features}
+        return features[[name for name in features if name in (*KEYS, *self.columns)]] if self.columns else features
+
+
+def _rounded(table: pd.DataFrame) -> pd.DataFrame:
+    return table.assign(**{name: rounded(table[name].to_numpy()) for name in table.select_dtypes("float").columns})
 
 
 def keep(folder: Path, compact: Compact = Compact()) -> dict[str, Any]:
     """Copies one record; a row that says what became of it."""
     manifest = read_manifest(folder)
-    spec, seed = from_json(TrainSpec, manifest["spec"]), manifest["seed"]
+    spec, seed = spec_of(manifest["spec"]), manifest["seed"]
     if STORE.has(spec, seed):
         return {"record": str(folder), "kept": "was there"}
     command = [Path(word).name for word in manifest["command"]]

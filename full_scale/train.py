@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from full_scale.batches import training_batches
 from full_scale.checkpoints import Checkpoints, pack, unpack
-from full_scale.data.decoding import DRAWS as CROP_DRAWS
+from full_scale.data.base import Data
 from full_scale.device_step import DeviceStep
+from full_scale.models.base import BuiltNetwork
 from full_scale.optimizer import TorchOptimizer, can_replay, make_optimizer
 from full_scale.parallel import Workers, forward_in_shards
 from full_scale.parameters import group_parameters
@@ -58,30 +60,37 @@ def training_memory(spec: TrainSpec) -> AbstractContextManager[None]:
     return memory_named(f"use a batch_size below {spec.batch_size} or a smaller {smaller}")
 
 
-def index_batches(generator: np.random.Generator, examples: int, batch_size: int, skip: int = 0) -> Iterator[np.ndarray]:
-    """Endless batches of example numbers but the first `skip`: each epoch a permutation without its last, incomplete batch."""
-    while True:
-        order = generator.permutation(examples)
-        for start in range(0, examples - batch_size + 1, batch_size):
-            if skip:
-                skip -= 1
-            else:
-                yield order[start : start + batch_size]
-
-
 class Training:
     """One training under way."""
 
-    def __init__(self, spec: TrainSpec, seed: int, checkpoints: Path | None = None, replay: bool | None = None) -> None:
-        """`replay`: whether steps are replayed by the device (see `DeviceStep`); by default on CUDA, where the rule can."""
+    def __init__(
+        self,
+        spec: TrainSpec,
+        seed: int,
+        checkpoints: Path | None = None,
+        replay: bool | None = None,
+        *,
+        network: BuiltNetwork | None = None,
+        data: Data | None = None,
+    ) -> None:
+        """Ready for its first step.
+
+        Args:
+            spec: what is trained, and how.
+            seed: of all random streams.
+            checkpoints: a folder for them.
+            replay: whether steps are replayed by the device (see `DeviceStep`); by default on CUDA, where the rule can.
+            network: what is trained in place, instead of a network that the spec builds: one that was pruned, say.
+            data: those of the spec, where they are at hand.
+        """
         self.spec, self.seed, self.device = spec, seed, chosen_device()
         self.workers = Workers(spec.batch_size, spec.norm_shards, self.device)
-        data = spec.data.load()
+        data = data or spec.data.load()
         self.train, self.test = data.train.to(self.device), data.test.to(self.device)
         if len(self.train) < spec.batch_size:
             raise UserError(f"batch_size = {spec.batch_size}, but there are {len(self.train)} training images: use a smaller one")
         self.probed = self.train.take(mixed_order(len(self.train))[: spec.probe_images]) if spec.probes else None
-        self.network = spec.network.build(spec.data.shape, spec.data.classes, seed)
+        self.network = network or spec.network.build(spec.data.shape, spec.data.classes, seed)
         self.network.module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.done, self.resumptions = 0, 0
         self.treatment = Treatment(self) if spec.interventions else None
@@ -123,17 +132,17 @@ class Training:
             self._restore(kept)
         if self.replayed is not None:
             self.replayed.start_at(self.done)
-        for images, labels in self._batches():
+        for images, labels in training_batches(self.spec, self.seed, self.train, self.workers, self.device, first=self.done):
             self._update(images, labels, float(scales[self.done]))
             self.done += 1
             rate = self.law["learning_rate"] * float(scales[self.done - 1])
             self._begin_treatments()
             self._measure_if_due(rate)
-            if self.done < self.spec.steps:
-                self.checkpoints.offer(self._state)
             yield self.done
             if self.done == self.spec.steps:
                 return
+            # After the yield: what a caller measures into `tables` at this step is in the checkpoint too.
+            self.checkpoints.offer(self._state)
 
     def change_law(self, rule: AbstractUpdateRule, regularizer: AbstractRegularizer, learning_rate: float) -> None:
         """From the next step on another rule, regularizer and base rate; moments are carried over to a rule of the same kind."""
@@ -147,26 +156,6 @@ class Training:
     def result(self) -> tuple[Tables, dict[str, Any]]:
         """The tables so far, and what the manifest should say."""
         return {name: pd.concat(parts, ignore_index=True) for name, parts in self.tables.items() if parts}, self._extra()
-
-    def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """This process's part of every batch that is still to come, augmented."""
-        first, augmentation = self.done, self.spec.augmentation
-        order = index_batches(stream(self.seed, "data_order"), len(self.train), self.spec.batch_size, skip=first)
-        rows = (self.workers.part(batch) for batch in order)
-        crop = self._crop_stream(first) if augmentation.crops else None
-        for number, (images, labels) in enumerate(self.train.batches(rows, crop), start=first):
-            draws = augmentation.draw(stream(self.seed, f"augmentation {number}"), self.spec.batch_size)
-            if draws is not None:
-                images = augmentation.apply(images, torch.from_numpy(self.workers.part(draws)).to(self.device))
-            yield images.contiguous(memory_format=torch.channels_last), labels
-
-    def _crop_stream(self, first: int) -> Callable[[int], np.random.Generator]:
-        def of_this_process(number: int) -> np.random.Generator:
-            generator = stream(self.seed, f"crop {first + number}")
-            generator.random(self.workers.rank * (self.spec.batch_size // self.workers.count) * CROP_DRAWS)
-            return generator
-
-        return of_this_process
 
     def _loss(self, images: Tensor, labels: Tensor) -> Tensor:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.spec.precision == "bfloat16"):
@@ -205,7 +194,7 @@ class Training:
         trained = observe(self.network, self.train)
         features = self._features(trained)
         self.tables["features"].append(features)
-        errors = {"train_loss": _loss(trained), "train_error": _error(trained), "test_error": self._test_error()}
+        errors = {"train_loss": _loss(trained), "train_error": error_rate(trained), "test_error": self._test_error()}
         silent = inactive(features)
         with without_features(self.network, silent):
             errors["zeroed_test_error"] = self._test_error() if silent.any() else errors["test_error"]
@@ -218,7 +207,7 @@ class Training:
         return features if self.treatment is None else features.assign(treated=self.treatment.marks())
 
     def _test_error(self) -> float:
-        return _error(observe(self.network, self.test))
+        return error_rate(observe(self.network, self.test))
 
     def _require_finite(self, loss: float, number: int) -> None:
         if not math.isfinite(loss):
@@ -292,5 +281,6 @@ def _loss(observation: Observation) -> float:
     return cross_entropy(observation.scores, observation.labels).item()
 
 
-def _error(observation: Observation) -> float:
+def error_rate(observation: Observation) -> float:
+    """The share of images that are classified wrongly."""
     return 1 - (observation.scores.argmax(dim=1) == observation.labels).double().mean().item()

@@ -88,8 +88,9 @@ def assess(
     example_input: Tensor | tuple[Tensor, ...],
     evidence: Evidence,
     substitutes: Mapping[str, Tensor] | None = None,
+    traced: TracedNetwork | None = None,
 ) -> Assessment:
-    """What is dead in a network.
+    """What is dead in a network; `traced` is what `traced_with` gave for two images, where it is at hand.
 
     Raises:
         UserError: the model, its weights or the inputs cannot be used, or the model cannot be traced.
@@ -97,7 +98,7 @@ def assess(
     require_usable(model)
     example = as_inputs(example_input)
     require_runs(structural_copy(model).eval(), example)
-    traced = _traced_with(model, example, 2)
+    traced = traced or traced_with(model, example, 2)
     replaced = dict(substitutes or {})
     found = {PARAMETERS: analyse(traced)}
     if evidence.input_range is not None:
@@ -114,7 +115,7 @@ def assess(
     return Assessment(model, example, evidence, found, replaced)
 
 
-def _traced_with(model: nn.Module, example: Inputs, images: int) -> TracedNetwork:
+def traced_with(model: nn.Module, example: Inputs, images: int) -> TracedNetwork:
     """The graph for this many images, where the network takes them: with one, an axis of length 1 could be anything."""
     try:
         return trace(model, batch_of(example, images))
@@ -158,7 +159,7 @@ def _prepared(model: nn.Module, example: Inputs, found: dict[str, Tracker], data
     if len(example) != 1 or data.shape[1:] != example[0].shape[1:]:
         wanted = tuple(example[0].shape[1:])
         raise UserError(f"data of shape {tuple(data.shape)} do not fit: give images of shape {wanted}, the network's one input")
-    traced = _traced_with(model, example, min(IMAGES_AT_ONCE, len(data)))
+    traced = traced_with(model, example, min(IMAGES_AT_ONCE, len(data)))
     images = next(shape(node)[0] for node in traced.graph.nodes if node.name in traced.inputs)
     data = data.to(example[0])
     starts = range(0, len(data), images)

@@ -32,11 +32,11 @@ class Costs:
     milliseconds: float
 
 
-def costs(networks: Mapping[str, nn.Module], inputs: Inputs) -> dict[str, Costs]:
-    """Name → costs in evaluation mode; the networks are timed in turn, and not changed."""
+def costs(networks: Mapping[str, nn.Module], inputs: Inputs, most: int = MOST) -> dict[str, Costs]:
+    """Name → costs in evaluation mode; the networks are timed in turn, at most `most` times each, and not changed."""
     evaluated = {name: structural_copy(network).eval() for name, network in networks.items()}
     macs = {name: _macs(network, inputs) for name, network in evaluated.items()}
-    times = _milliseconds(evaluated, inputs)
+    times = _milliseconds(evaluated, inputs, most)
     return {
         name: Costs(sum(part.numel() for part in network.parameters()), macs[name], _bytes(network), times[name])
         for name, network in evaluated.items()
@@ -64,10 +64,10 @@ def _counted(network: nn.Module, inputs: Inputs) -> int:
 
 
 @torch.inference_mode()
-def _milliseconds(networks: Mapping[str, nn.Module], inputs: Inputs) -> dict[str, float]:
+def _milliseconds(networks: Mapping[str, nn.Module], inputs: Inputs, most: int) -> dict[str, float]:
     times: dict[str, list[float]] = {name: [] for name in networks}
     started, rounds = time.perf_counter(), 0
-    while rounds < LEAST or (rounds < MOST and time.perf_counter() - started < LONGEST):
+    while rounds < LEAST or (rounds < most and time.perf_counter() - started < LONGEST):
         for name, network in networks.items():
             times[name].append(_seconds(network, inputs) * 1e3)
         rounds += 1

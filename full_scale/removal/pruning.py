@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from full_scale.removal.analysis import InputRange, Layer, analyse, layers
-from full_scale.removal.assessment import Evidence, assess
+from full_scale.removal.assessment import Evidence, assess, traced_with
 from full_scale.removal.channels import Tracker
-from full_scale.removal.graph import as_inputs, first_line, require_usable, structural_copy, trace
+from full_scale.removal.graph import as_inputs, first_line, require_usable, structural_copy
 from full_scale.removal.report import Report
 from full_scale.removal.shrinking import Removal, remove, shrink_assessed
 from full_scale.removal.surgery import kept
@@ -48,13 +48,14 @@ def prune(
     with torch.random.fork_rng(devices=[]):
         require_usable(model)
         inputs = as_inputs(example_input)
-        found = layers(analyse(trace(model, inputs)))
+        traced = traced_with(model, inputs, 2)
+        found = layers(analyse(traced))
         masked: dict[str, np.ndarray] = {}
         substitutes: dict[str, Tensor] = {}
         for layer, mask in (_layer_of(found, *item) for item in masks.items()):
             masked[layer.name] = mask & masked.get(layer.name, mask)
             substitutes |= _silenced(model, layer, masked[layer.name])
-        assessment = assess(model, inputs, Evidence(), substitutes)
+        assessment = assess(model, inputs, Evidence(), substitutes, traced)
         only = _components_of(assessment.last, masked)
         done = remove(assessment, assessment.last, multiple_of=multiple_of, only=only)
         return done.model, done.report

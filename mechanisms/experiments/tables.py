@@ -67,6 +67,40 @@ COLUMNS: dict[str, Column] = {
     "ever_inactive": Column("b", "", "whether a feature was inactive at one recorded step at least"),
     "revived": Column("b", "", "whether a feature that was ever inactive is active at the last recorded step"),
     "revivals": Column("i", "", "how often a feature was active right after a recorded step at which it was inactive"),
+    "incoming_l1": Column("f", "", "sum of the absolute weights that make the feature"),
+    "distance_sum": Column("f", "", "sum of the distances from these weights to those of the other features of the layer"),
+    "taylor": Column("f", "nats", "mean over images of |sum over positions of activation times its gradient|, evaluation mode"),
+    "affine_taylor": Column(
+        "f", "nats", "mean over exemplars of t = scale times its gradient + shift times its gradient, training mode"
+    ),
+    "affine_taylor_square": Column("f", "nats²", "mean over exemplars of t², training mode"),
+    "affine_gradient": Column(
+        "f", "", "root mean square over exemplars of the length of the gradient of (scale, shift), training mode"
+    ),
+    "effective_strength": Column(
+        "f", "", "pull of the regularizer on the scale, per unit of scale, in units of the raw gradient"
+    ),
+    "redundancy": Column(
+        "f", "", "1 - correlation at which the cluster of the feature's responses joins one with a stronger member"
+    ),
+    "cost": Column("f", "", "multiply-accumulates of one image that make and read the feature"),
+    "dies": Column("b", "", "whether the feature is inactive by activation at the end of the training"),
+    "network": Column("U", "", "which of the trainings of a spec was pruned"),
+    "protocol": Column("U", "", "how a network was pruned: see full_scale/pruning.py"),
+    "criterion": Column("U", "", "name of the criterion that chose what goes"),
+    "ranking": Column("U", "", "over what features were ranked: global, layer, cost"),
+    "ratio": Column("f", "fraction", "share of the features that was to go; NaN where none was given"),
+    "removed": Column("f", "fraction", "share of the features of the trained network that went"),
+    "features": Column("i", "", "features of a layer before pruning"),
+    "kept": Column("i", "", "features of a layer after pruning"),
+    "parameters": Column("i", "", "parameters of a network"),
+    "macs": Column("i", "", "multiply-accumulates of a network for one image"),
+    "milliseconds": Column("f", "ms", "median time of a call, in turn with the network before pruning"),
+    "parameters_before": Column("i", "", "parameters before pruning"),
+    "macs_before": Column("i", "", "multiply-accumulates before pruning, for one image"),
+    "milliseconds_before": Column("f", "ms", "median time of a call before pruning"),
+    "pruned_test_error": Column("f", "fraction", "test error right after pruning"),
+    "tuning_steps": Column("i", "steps", "updates after pruning, or from fresh weights"),
     "first_inactive": Column("f", "steps", "first recorded step at which a feature was inactive; NaN if never"),
 }
 

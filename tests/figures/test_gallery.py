@@ -20,6 +20,11 @@ SMALL = {
     "digits": ["steps=4", "network.width=0.03125", "measurements=2"],
     "optimizers": ["steps=4", "network.width=0.03125", "measurements=2"],
     "decayed_parameters": ["steps=4", "network.width=0.03125", "measurements=2"],
+    "criteria": [
+        *("train.steps=4", "train.network.width=0.03125", "train.measurements=2", "images=40", "tuning_steps=2"),
+        *("criteria=scale,random", "rankings=layer", "ratios=0.5,0.7"),
+    ],
+    "early_prediction": ["train.steps=4", "train.network.width=0.03125", "train.measurements=2", "images=40", "moments=0.3,0.6"],
     "strength": ["steps=4", "network.width=0.03125", "measurements=2", "regularizer.strength=1e-3"],
 }
 TREATED = ["steps=2", "network.width=0.03125", "measurements=1"]
@@ -36,6 +41,8 @@ SERIES = {
     "interventions_digits": [3, 1, 3, 2],
     "interventions_photographs": [3, 1, 3, 2],
     "balance": [4, 4],
+    "pruning_curves": [2, 2, 0] * 2,
+    "early_prediction": [10, 10, 1],
 }
 """Panels of each figure, and lines in each that carry data."""
 

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from full_scale import reference_records
+from full_scale.kinds import spec_of
 from full_scale.layer import LAYER
 from full_scale.models.basic_net import BasicNet
 from full_scale.reference_records import STORE, Compact, keep, rounded
 from full_scale.spec import TrainSpec
 from full_scale.train import run
 from mechanisms.experiments.records import MANIFEST, Store, read_manifest, read_tables
-from mechanisms.experiments.specs import from_json, spec_id
+from mechanisms.experiments.specs import spec_id
 from mechanisms.regularizers import L2
 from mechanisms.sparsity import inactive
 from mechanisms.update_rules import Adam
@@ -67,6 +68,8 @@ def test_a_copy_of_the_last_step_keeps_the_named_columns(tmp_path: Path, monkeyp
 @pytest.mark.parametrize("folder", COMMITTED, ids=lambda path: f"{path.parent.name}-{path.name}")
 def test_every_committed_record_is_whole_and_findable(folder: Path) -> None:
     manifest = read_manifest(folder)
-    assert read_tables(folder, manifest)["features"]["step"].max() == manifest["spec"]["steps"]
-    assert spec_id(from_json(TrainSpec, manifest["spec"])) == folder.parent.name
+    spec = spec_of(manifest["spec"])
+    trained = spec if isinstance(spec, TrainSpec) else spec.train
+    assert read_tables(folder, manifest)["features"]["step"].max() == trained.steps
+    assert spec_id(spec) == folder.parent.name
     assert not manifest["git"]["dirty"]

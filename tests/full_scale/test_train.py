@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 
+from full_scale.batches import index_batches
 from full_scale.models.basic_net import BasicNet
 from full_scale.probes import FORCES
 from full_scale.spec import TrainSpec
-from full_scale.train import index_batches, run
+from full_scale.train import run
 from mechanisms.experiments.streams import stream
 from mechanisms.experiments.tables import check
 from mechanisms.regularizers import L1, L2

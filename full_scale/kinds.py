@@ -1,0 +1,65 @@
+"""The kinds of run of this layer: for each class of specs, what makes a record of one and what sums records up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from full_scale.pruning_spec import EarlySpec, MatchedSpec, PruningSpec
+from full_scale.spec import TrainSpec
+from mechanisms.experiments.layers import resolve
+from mechanisms.experiments.records import Store
+from mechanisms.experiments.specs import TYPE_KEY, from_json
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Unit = tuple[Any, int, Path | None]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A class of specs; the texts are "MODULE:FUNCTION"."""
+
+    spec: type
+    run: str
+    summarize: str
+
+
+KINDS = {
+    kind.spec: kind
+    for kind in (
+        Kind(TrainSpec, "full_scale.train:run", "full_scale.summary:summarize"),
+        Kind(PruningSpec, "full_scale.pruning:run", "full_scale.pruning_summary:summarize"),
+        Kind(MatchedSpec, "full_scale.pruning:run_matched", "full_scale.pruning_summary:summarize"),
+        Kind(EarlySpec, "full_scale.early:run", "full_scale.pruning_summary:summarize_early"),
+    )
+}
+
+
+def spec_of(data: dict[str, Any]) -> Any:
+    """The spec that a manifest holds, of whichever kind."""
+    named = {kind.__name__: kind for kind in KINDS}
+    return from_json(named[data[TYPE_KEY]], data)
+
+
+def run(spec: Any, seed: int, checkpoints: Path | None = None) -> Any:
+    """The tables of one run of any kind, and what its manifest should say."""
+    return resolve(KINDS[type(spec)].run)(spec, seed, checkpoints)
+
+
+def run_together(units: Sequence[Unit]) -> Iterator[Any]:
+    """As `full_scale.cohort.run_together`; kinds other than trainings run one after another."""
+    if all(isinstance(spec, TrainSpec) for spec, _, _ in units):
+        yield from resolve("full_scale.cohort:run_together")(units)
+        return
+    for number, unit in enumerate(units):
+        yield number, *run(*unit)
+
+
+def summarize(store: Store, specs: tuple[Any, ...], seeds: tuple[int, ...]) -> pd.DataFrame:
+    """What the command line prints after a run; the specs of one experiment are of one kind."""
+    table: pd.DataFrame = resolve(KINDS[type(specs[0])].summarize)(store, specs, seeds)
+    return table
