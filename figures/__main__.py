@@ -15,10 +15,11 @@ from typing import Any
 
 import figures.gallery
 from figures.needs import is_reference, load, manifests, prepare
-from mechanisms.experiments.archive import Need
+from mechanisms.experiments.archive import MissingRecords, Need
 from mechanisms.experiments.command_line import OneLineParser, add_json_argument, add_runs_argument, guarded, print_rows
 from mechanisms.experiments.files import write_whole
 from mechanisms.experiments.records import provenance
+from mechanisms.experiments.runner import say
 from mechanisms.validation import InvalidValue
 
 FORMATS = ("svg", "pdf", "png")
@@ -42,7 +43,7 @@ def build_parser() -> OneLineParser:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="list | draw")
     add_json_argument(verbs.add_parser("list", help="the figures"))
     draw = verbs.add_parser("draw", help="draw figures and write what they come from beside them")
-    draw.add_argument("names", nargs="*", metavar="NAME", help="all, if none is named")
+    draw.add_argument("names", nargs="*", metavar="NAME", help="(all whose records are there, if none is named)")
     add_runs_argument(draw)
     draw.add_argument("--out", type=Path, default=Path("pictures"), metavar="DIR", help="folder of the pictures (%(default)s)")
     draw.add_argument("--format", nargs="+", choices=FORMATS, default=["svg", "pdf"], help="(svg pdf)")
@@ -76,9 +77,20 @@ def _list(options: argparse.Namespace) -> None:
 
 def _draw(options: argparse.Namespace) -> None:
     modules = {name: module_of(name) for name in options.names or gallery()}
-    for module in modules.values():
+    ready = {name: module for name, module in modules.items() if _has_records(name, module, options)}
+    print_rows([row for name, module in ready.items() for row in draw_one(name, module, options)], options.json)
+
+
+def _has_records(name: str, module: ModuleType, options: argparse.Namespace) -> bool:
+    """Whether the records of a figure are there, those of the toy layer made now; a figure that was named has to have them."""
+    try:
         prepare(module.NEEDS, options.runs, jobs=options.jobs, run_missing=options.run_missing)
-    print_rows([row for name, module in modules.items() for row in draw_one(name, module, options)], options.json)
+    except MissingRecords as missing:
+        if options.names:
+            raise
+        say(f"{name} is left out: {missing}")
+        return False
+    return True
 
 
 def draw_one(name: str, module: ModuleType, options: argparse.Namespace) -> list[dict[str, str]]:

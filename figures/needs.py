@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from full_scale.layer import LAYER as FULL_SCALE
-from mechanisms.experiments.archive import Need
+from mechanisms.experiments.archive import MissingRecords, Need
 from mechanisms.experiments.command_line import DEFAULT_RUNS
 from mechanisms.experiments.records import MANIFEST, Store
-from mechanisms.validation import UserError
 from toy.layer import LAYER as TOY
 
 if TYPE_CHECKING:
@@ -66,6 +65,6 @@ def prepare(needs: tuple[Need, ...], runs: Path, *, jobs: int, run_missing: bool
     commands = [need.command + place for need in needs if need.layer != TOY.name and missing(need, runs)]
     if commands and not run_missing:
         asked = " && ".join(dict.fromkeys(commands))
-        raise UserError(f"records are missing; make them with: {asked}  (or add --run-missing)")
+        raise MissingRecords(f"records are missing; make them with: {asked}  (or add --run-missing)")
     for need in needs:
         make(need, runs, jobs)

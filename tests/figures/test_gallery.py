@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+import figures.__main__
 import figures.needs
 from figures.__main__ import gallery, main, module_of
 from figures.needs import LAYERS, load, make
@@ -130,6 +131,17 @@ def test_committed_records_stand_in_for_missing_ones_and_the_caption_says_so(tmp
     source = json.loads((tmp_path / "digits_sparsity.provenance.json").read_text(encoding="utf-8"))
     assert "Drawn from the reference records" in source["caption"]
     assert not (tmp_path / "runs" / "full_scale").exists()
+
+
+def test_without_names_what_lacks_records_is_left_out_with_its_command(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(figures.__main__, "gallery", lambda: ("decay", "digits_sparsity"))
+    monkeypatch.setitem(LAYERS, "full_scale", replace(LAYERS["full_scale"], reference=None))
+    place = ["--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "pictures"), "--format", "png"]
+    assert main(["draw", *place]) == 0
+    assert "digits_sparsity is left out: records are missing" in (told := capsys.readouterr().err)
+    assert "python -m full_scale run digits --seeds 3" in told
+    assert (tmp_path / "pictures" / "decay.png").exists()
+    assert not (tmp_path / "pictures" / "digits_sparsity.png").exists()
 
 
 def test_run_missing_makes_them(tmp_path):
