@@ -83,13 +83,8 @@ class Training:
     ) -> None:
         """Ready for its first step.
 
-        Args:
-            spec: what is trained, and how.
-            seed: of all random streams.
-            checkpoints: a folder for them.
-            replay: whether steps are replayed by the device (see `DeviceStep`); by default on CUDA, where the rule can.
-            network: what is trained in place, instead of a network that the spec builds: one that was pruned, say.
-            data: those of the spec, where they are at hand.
+        `replay`: whether steps are replayed by the device (see `DeviceStep`); by default on CUDA, where the rule can. `network`
+        is trained in place, instead of what the spec builds (one that was pruned, say); `data` are those of the spec, if at hand.
         """
         self.spec, self.seed, self.device = spec, seed, chosen_device()
         self.workers = Workers(spec.batch_size, spec.norm_shards, self.device)
@@ -103,13 +98,7 @@ class Training:
         self.groups = group_parameters(self.network.module, spec.decayed)
         self._require_parameters()
         self.noise = int(stream(seed, "network").integers(2**62))
-        law = (self.groups, spec.rule, spec.regularizer, spec.learning_rate)
-        self.optimizer, self.probe = make_optimizer(*law), ForceProbe(self.network, *law)
-        self.module = self.workers.wrap(self.network.module)
-        self.replayed: DeviceStep | None = None
-        if self.device.type == "cuda" and can_replay(spec.rule) and self.workers.count == 1 if replay is None else replay:
-            self.optimizer = TorchOptimizer(*law, replayed=True)
-            self.replayed = DeviceStep(spec, self._loss, self.network.module, self.optimizer, self.probe)
+        self._follow_law(replay)
         self.checkpoints = Checkpoints(
             checkpoints, {"spec_id": spec_id(spec), "seed": seed, "device": self.device.type}, self.workers.rank == 0
         )
@@ -118,6 +107,15 @@ class Training:
         self.tables: dict[str, list[pd.DataFrame]] = {"features": [], "curve": [], "probes": []}
         self.started = time.process_time()
         self.seconds = {"cpu_seconds": 0.0, "measuring_cpu_seconds": 0.0, "probing_cpu_seconds": 0.0}
+
+    def _follow_law(self, replay: bool | None) -> None:
+        law = (self.groups, self.spec.rule, self.spec.regularizer, self.spec.learning_rate)
+        self.optimizer, self.probe = make_optimizer(*law), ForceProbe(self.network, *law)
+        self.module = self.workers.wrap(self.network.module)
+        self.replayed: DeviceStep | None = None
+        if self.device.type == "cuda" and can_replay(self.spec.rule) and self.workers.count == 1 if replay is None else replay:
+            self.optimizer = TorchOptimizer(*law, replayed=True)
+            self.replayed = DeviceStep(self.spec, self._loss, self.network.module, self.optimizer, self.probe)
 
     def run(self) -> tuple[Tables, dict[str, Any]]:
         """Trains from the first step, or from the last checkpoint, to the last step."""
