@@ -75,13 +75,8 @@ class Training:
     ) -> None:
         """Ready for its first step.
 
-        Args:
-            spec: what is trained, and how.
-            seed: of all random streams.
-            checkpoints: a folder for them.
-            replay: whether steps are replayed by the device (see `DeviceStep`); by default on CUDA, where the rule can.
-            network: what is trained in place, instead of a network that the spec builds: one that was pruned, say.
-            data: those of the spec, where they are at hand.
+        `replay`: whether steps are replayed by the device (see `DeviceStep`); by default on CUDA, where the rule can. `network`
+        is trained in place, instead of what the spec builds (one that was pruned, say); `data` are those of the spec, if at hand.
         """
         self.spec, self.seed, self.device = spec, seed, chosen_device()
         self.workers = Workers(spec.batch_size, spec.norm_shards, self.device)
@@ -99,12 +94,10 @@ class Training:
             self.groups = self.treatment.regrouped(self.groups)
         self._require_parameters()
         self.noise = int(stream(seed, "network").integers(2**62))
-        self.law: dict[str, Any] = {"rule": spec.rule, "regularizer": spec.regularizer, "learning_rate": spec.learning_rate}
-        self.optimizer, self.probe = make_optimizer(self.groups, **self.law), ForceProbe(self.network, self.groups, **self.law)
+        self._follow_law(spec.rule, spec.regularizer, spec.learning_rate)
         self.module = self.workers.wrap(self.network.module)
         self.replayed: DeviceStep | None = None
-        can = self.device.type == "cuda" and can_replay(spec.rule) and self.workers.count == 1 and self.treatment is None
-        if can if replay is None else replay:
+        if self._replays() if replay is None else replay:
             self.optimizer = TorchOptimizer(self.groups, **self.law, replayed=True)
             self.replayed = DeviceStep(spec, self._loss, self.network.module, self.optimizer, self.probe)
         self.checkpoints = Checkpoints(
@@ -114,6 +107,14 @@ class Training:
         self.tables: dict[str, list[pd.DataFrame]] = {"features": [], "curve": [], "probes": []}
         self.started = time.process_time()
         self.seconds = {"cpu_seconds": 0.0, "measuring_cpu_seconds": 0.0, "probing_cpu_seconds": 0.0}
+
+    def _follow_law(self, rule: AbstractUpdateRule, regularizer: AbstractRegularizer, learning_rate: float) -> None:
+        self.law: dict[str, Any] = {"rule": rule, "regularizer": regularizer, "learning_rate": learning_rate}
+        self.optimizer, self.probe = make_optimizer(self.groups, **self.law), ForceProbe(self.network, self.groups, **self.law)
+
+    def _replays(self) -> bool:
+        alone = self.workers.count == 1 and self.treatment is None
+        return self.device.type == "cuda" and can_replay(self.spec.rule) and alone
 
     def run(self) -> tuple[Tables, dict[str, Any]]:
         """Trains from the first step, or from the last checkpoint, to the last step."""
@@ -147,8 +148,7 @@ class Training:
     def change_law(self, rule: AbstractUpdateRule, regularizer: AbstractRegularizer, learning_rate: float) -> None:
         """From the next step on another rule, regularizer and base rate; moments are carried over to a rule of the same kind."""
         optimizer, probe, before = self.optimizer, self.probe, self.law["rule"]
-        self.law = {"rule": rule, "regularizer": regularizer, "learning_rate": learning_rate}
-        self.optimizer, self.probe = make_optimizer(self.groups, **self.law), ForceProbe(self.network, self.groups, **self.law)
+        self._follow_law(rule, regularizer, learning_rate)
         if type(rule) is type(before) and (rule.slots or rule == before):
             self.optimizer.adopt(optimizer)
             self.probe.adopt(probe)
