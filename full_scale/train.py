@@ -20,7 +20,7 @@ from full_scale.checkpoints import Checkpoints, pack, unpack
 from full_scale.data.base import Data
 from full_scale.device_step import DeviceStep
 from full_scale.models.base import BuiltNetwork
-from full_scale.optimizer import TorchOptimizer, can_replay, make_optimizer
+from full_scale.optimizer import AbstractOptimizer, TorchOptimizer, can_replay, make_optimizer
 from full_scale.parallel import Workers, forward_in_shards
 from full_scale.parameters import group_parameters
 from full_scale.probes import ForceProbe, Observation, feature_table, mixed_order, observe, without_features
@@ -98,8 +98,8 @@ class Training:
         self.module = self.workers.wrap(self.network.module)
         self.replayed: DeviceStep | None = None
         if self._replays() if replay is None else replay:
-            self.optimizer = TorchOptimizer(self.groups, **self.law, replayed=True)
-            self.replayed = DeviceStep(spec, self._loss, self.network.module, self.optimizer, self.probe)
+            self.optimizer = replayed = TorchOptimizer(self.groups, **self.law, replayed=True)
+            self.replayed = DeviceStep(spec, self._loss, self.network.module, replayed, self.probe)
         self.checkpoints = Checkpoints(
             checkpoints, {"spec_id": spec_id(spec), "seed": seed, "device": self.device.type}, self.workers.rank == 0
         )
@@ -110,7 +110,8 @@ class Training:
 
     def _follow_law(self, rule: AbstractUpdateRule, regularizer: AbstractRegularizer, learning_rate: float) -> None:
         self.law: dict[str, Any] = {"rule": rule, "regularizer": regularizer, "learning_rate": learning_rate}
-        self.optimizer, self.probe = make_optimizer(self.groups, **self.law), ForceProbe(self.network, self.groups, **self.law)
+        self.optimizer: AbstractOptimizer = make_optimizer(self.groups, **self.law)
+        self.probe = ForceProbe(self.network, self.groups, **self.law)
 
     def _replays(self) -> bool:
         alone = self.workers.count == 1 and self.treatment is None
