@@ -63,6 +63,8 @@ def training_memory(spec: TrainSpec) -> AbstractContextManager[None]:
 class Training:
     """One training under way."""
 
+    optimizer: AbstractOptimizer
+
     def __init__(
         self,
         spec: TrainSpec,
@@ -110,7 +112,7 @@ class Training:
 
     def _follow_law(self, rule: AbstractUpdateRule, regularizer: AbstractRegularizer, learning_rate: float) -> None:
         self.law: dict[str, Any] = {"rule": rule, "regularizer": regularizer, "learning_rate": learning_rate}
-        self.optimizer: AbstractOptimizer = make_optimizer(self.groups, **self.law)
+        self.optimizer = make_optimizer(self.groups, **self.law)
         self.probe = ForceProbe(self.network, self.groups, **self.law)
 
     def _replays(self) -> bool:
