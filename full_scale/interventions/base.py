@@ -56,7 +56,18 @@ class AbstractIntervention:
         """What happens to the parameters after each later update."""
 
 
-def require_parts(field_name: str, parts: tuple[str, ...], among: tuple[str, ...] = PARTS) -> None:
-    """Raises `InvalidValue` unless there is at least one part and each is among the valid ones."""
-    for part in parts or ("",):
-        require_choice(field_name, part, among)
+@dataclass(frozen=True, kw_only=True)
+class AbstractOnParts(AbstractIntervention):
+    """Acts on named `parts` of the filters."""
+
+    parts: tuple[str, ...] = PARTS
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for part in self.parts or ("",):
+            require_choice("parts", part, PARTS)
+
+    @property
+    def touches(self) -> tuple[str, ...]:
+        """The parts."""
+        return self.parts

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from full_scale.interventions.base import PARTS, WEIGHTS, AbstractIntervention, require_parts
+from full_scale.interventions.base import WEIGHTS, AbstractIntervention, AbstractOnParts
 from mechanisms.validation import require_choice
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class ClampNorm(AbstractIntervention):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Freeze(AbstractIntervention):
+class Freeze(AbstractOnParts):
     """The chosen filters' `parts` stay what they are, or become `value` and stay so, whatever loss and regularizer say.
 
     The optimizer's moments go on as if they moved, and so do the recorded forces: those are what would act.
@@ -53,15 +53,6 @@ class Freeze(AbstractIntervention):
     name: ClassVar[str] = "freeze"
     parts: tuple[str, ...] = ("shift",)
     value: float | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_parts("parts", self.parts, PARTS)
-
-    @property
-    def touches(self) -> tuple[str, ...]:
-        """The frozen parts."""
-        return self.parts
 
     def start(self, treated: Treated) -> None:
         """Sets the value, if there is one, and remembers."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from full_scale.interventions.base import PARTS, AbstractIntervention, require_parts
+from full_scale.interventions.base import AbstractOnParts
 from mechanisms.validation import require, require_above
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gate(AbstractIntervention):
+class Gate(AbstractOnParts):
     """The loss gradient of a chosen filter passes with `probability` in each step, in all its `parts` or in none, else it is 0.
 
     Plain, its mean shrinks by that probability: rare and weak. With `mean_restored` what passes is divided by the probability:
@@ -26,18 +26,11 @@ class Gate(AbstractIntervention):
     name: ClassVar[str] = "gate"
     probability: float = 0.1
     mean_restored: bool = False
-    parts: tuple[str, ...] = PARTS
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require_above("probability", self.probability, 0)
         require(self.probability <= 1, "probability", self.probability, "a number above 0 and at most 1")
-        require_parts("parts", self.parts)
-
-    @property
-    def touches(self) -> tuple[str, ...]:
-        """The gated parts."""
-        return self.parts
 
     def change_gradients(self, treated: Treated) -> None:
         """Draws one gate a filter and step."""

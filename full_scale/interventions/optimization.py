@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
-from full_scale.interventions.base import PARTS, AbstractIntervention, require_parts
+from full_scale.interventions.base import AbstractIntervention, AbstractOnParts
 from mechanisms.regularizers import L2, AbstractRegularizer
 from mechanisms.update_rules import AbstractUpdateRule, Adam
 from mechanisms.validation import require_above, require_at_least
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DecayOnly(AbstractIntervention):
+class DecayOnly(AbstractOnParts):
     """Of all that the spec decays, only these `parts` still are, in the layers `filters.layers` (all, where none is named).
 
     Scale and shift, incoming and outgoing weights are decayed a layer at a time, so a share of a layer cannot be chosen. It
@@ -26,15 +26,6 @@ class DecayOnly(AbstractIntervention):
     name: ClassVar[str] = "decay_only"
     changes_decay: ClassVar[bool] = True
     parts: tuple[str, ...] = ("scale", "shift")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_parts("parts", self.parts, PARTS)
-
-    @property
-    def touches(self) -> tuple[str, ...]:
-        """The decayed parts."""
-        return self.parts
 
     def regrouped(self, groups: ParameterGroups, treated: Treated) -> ParameterGroups:
         """Moves all other parameters to the free ones."""
@@ -68,22 +59,15 @@ class Switch(AbstractIntervention):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScaleSecondMoment(AbstractIntervention):
+class ScaleSecondMoment(AbstractOnParts):
     """The second moment of the chosen filters' `parts` times `factor` (0: forgotten), at one step of a rule that has one."""
 
     name: ClassVar[str] = "scale_second_moment"
     factor: float = 0.0
-    parts: tuple[str, ...] = PARTS
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require_at_least("factor", self.factor, 0)
-        require_parts("parts", self.parts, PARTS)
-
-    @property
-    def touches(self) -> tuple[str, ...]:
-        """The parts whose moments change."""
-        return self.parts
 
     def start(self, treated: Treated) -> None:
         """Multiplies, in the optimizer and in the shadow that measures forces."""
