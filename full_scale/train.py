@@ -91,17 +91,13 @@ class Training:
         self.network.module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.done, self.resumptions = 0, 0
         self.treatment = Treatment(self) if spec.interventions else None
-        self.groups = group_parameters(self.network.module, spec.decayed)
-        if self.treatment is not None:
-            self.groups = self.treatment.regrouped(self.groups)
+        groups = group_parameters(self.network.module, spec.decayed)
+        self.groups = groups if self.treatment is None else self.treatment.regrouped(groups)
         self._require_parameters()
         self.noise = int(stream(seed, "network").integers(2**62))
         self._follow_law(spec.rule, spec.regularizer, spec.learning_rate)
         self.module = self.workers.wrap(self.network.module)
-        self.replayed: DeviceStep | None = None
-        if self._replays() if replay is None else replay:
-            self.optimizer = replayed = TorchOptimizer(self.groups, **self.law, replayed=True)
-            self.replayed = DeviceStep(spec, self._loss, self.network.module, replayed, self.probe)
+        self.replayed = self._device_step() if (self._replays() if replay is None else replay) else None
         self.checkpoints = Checkpoints(
             checkpoints, {"spec_id": spec_id(spec), "seed": seed, "device": self.device.type}, self.workers.rank == 0
         )
@@ -118,6 +114,10 @@ class Training:
     def _replays(self) -> bool:
         alone = self.workers.count == 1 and self.treatment is None
         return self.device.type == "cuda" and can_replay(self.spec.rule) and alone
+
+    def _device_step(self) -> DeviceStep:
+        self.optimizer = replayed = TorchOptimizer(self.groups, **self.law, replayed=True)
+        return DeviceStep(self.spec, self._loss, self.network.module, replayed, self.probe)
 
     def run(self) -> tuple[Tables, dict[str, Any]]:
         """Trains from the first step, or from the last checkpoint, to the last step."""
