@@ -94,7 +94,7 @@ def test_a_parameter_that_is_not_finite_is_never_kept(tmp_path: Path, monkeypatc
 
         monkeypatch.setattr(training.optimizer, "step", spoiling)
         with pytest.raises(UserError, match=r"diverged.*step 3 of 5"):
-            next(steps)
+            list(steps)
     kept = Training(dataclasses.replace(TINY, steps=5), 0, tmp_path).checkpoints.load(CPU)
     assert kept["done"] == 2
     assert all(torch.isfinite(tensor).all() for tensor in kept["module"].values())

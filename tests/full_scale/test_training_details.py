@@ -59,9 +59,9 @@ def seen(spec: TrainSpec, seed: int = 0, folder: Path | None = None) -> list[Ten
 
 
 def cut_off(spec: TrainSpec, step: int, folder: Path) -> None:
-    """Leaves the checkpoint of a step and trains no further."""
+    """Leaves the checkpoint of a step, and is cut off right after the next one, which is not kept yet."""
     with computing():
-        assert list(itertools.islice(Training(spec, 0, folder).steps(), step))[-1] == step
+        assert list(itertools.islice(Training(spec, 0, folder).steps(), step + 1))[-1] == step + 1
 
 
 def dropping(shape: Any, classes: int) -> nn.Module:
