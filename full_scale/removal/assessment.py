@@ -39,7 +39,7 @@ KINDS = {
 }
 """Kind of evidence → what it means; a feature has the first that applies."""
 
-IMAGES_AT_ONCE = 64
+IMAGES_AT_ONCE, FEW_IMAGES = 64, 2
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def assess(
     require_usable(model)
     example = as_inputs(example_input)
     require_runs(structural_copy(model).eval(), example)
-    traced = _traced_with(model, example, 2)
+    traced = traced_with(model, example)
     replaced = dict(substitutes or {})
     found = {PARAMETERS: analyse(traced)}
     if evidence.input_range is not None:
@@ -114,7 +114,7 @@ def assess(
     return Assessment(model, example, evidence, found, replaced)
 
 
-def _traced_with(model: nn.Module, example: Inputs, images: int) -> TracedNetwork:
+def traced_with(model: nn.Module, example: Inputs, images: int = FEW_IMAGES) -> TracedNetwork:
     """The graph for this many images, where the network takes them: with one, an axis of length 1 could be anything."""
     try:
         return trace(model, batch_of(example, images))
@@ -158,7 +158,7 @@ def _prepared(model: nn.Module, example: Inputs, found: dict[str, Tracker], data
     if len(example) != 1 or data.shape[1:] != example[0].shape[1:]:
         wanted = tuple(example[0].shape[1:])
         raise UserError(f"data of shape {tuple(data.shape)} do not fit: give images of shape {wanted}, the network's one input")
-    traced = _traced_with(model, example, min(IMAGES_AT_ONCE, len(data)))
+    traced = traced_with(model, example, min(IMAGES_AT_ONCE, len(data)))
     images = next(shape(node)[0] for node in traced.graph.nodes if node.name in traced.inputs)
     data = data.to(example[0])
     starts = range(0, len(data), images)

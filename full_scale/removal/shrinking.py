@@ -147,9 +147,12 @@ def _that_runs(proof: Proof, tracker: Tracker, multiple_of: int, only: np.ndarra
         selection = select(tracker, multiple_of=multiple_of, only=wanted, banned=banned)
         return selection, make_plan(tracker, selection)
 
+    def problem_of(selection: Selection, plan: Plan) -> str | None:
+        return proof.problem(plan) or proof.problem_of_code(plan, tracker, selection)
+
     wanted = only
     selection, plan = planned({})
-    problem = proof.problem(plan)
+    problem = problem_of(selection, plan)
     if problem is None:
         return selection, plan
     if proof.problem(Plan({}, {}, {}, {}, {})) is not None:
@@ -161,7 +164,7 @@ def _that_runs(proof: Proof, tracker: Tracker, multiple_of: int, only: np.ndarra
     def culprits(suspects: list[list[int]]) -> dict[int, str]:
         allowed = {component for group in suspects for component in group}
         others = {int(c): REFUSED for c in np.flatnonzero(wanted) if int(c) not in allowed}
-        found = proof.problem(planned(others)[1])
+        found = problem_of(*planned(others))
         if found is None:
             return {}
         if len(suspects) == 1:
@@ -171,7 +174,7 @@ def _that_runs(proof: Proof, tracker: Tracker, multiple_of: int, only: np.ndarra
 
     banned = culprits(groups)
     selection, plan = planned(banned)
-    problem = proof.problem(plan)
+    problem = problem_of(selection, plan)
     if problem is not None:
         raise UserError(f"the network's own code does not stand the removal of any layer's features: {problem}")
     return selection, plan
