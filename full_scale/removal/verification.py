@@ -42,7 +42,7 @@ def differing(dtype: torch.dtype, kind: str, inputs: Inputs, expected: list[Tens
         for a, b in zip(expected, found, strict=True):
             if a.numel() and not torch.equal(a, b):
                 gap = torch.where(a == b, 0.0, (a - b).abs()).nan_to_num(nan=float("inf")).max().item()
-                scale = a.abs().max().item()
+                scale = torch.where(a.isfinite(), a, 0.0).abs().max().item()
                 absolute, relative = max(absolute, gap), max(relative, gap / scale if scale else float("inf"))
     return Difference(str(dtype).removeprefix("torch."), kind, tuple(inputs[0].shape), absolute, relative)
 
@@ -60,6 +60,10 @@ def _plain(result: Any) -> Any:
     return dict(result) if isinstance(result, dict) else result
 
 
+class _DoesNotRun(UserError):
+    """A network that takes none of the sizes tried."""
+
+
 Trial = tuple[Inputs, list[Tensor]]
 """Inputs, and what a network puts out on them."""
 
@@ -74,7 +78,7 @@ def random_trials(network: nn.Module, example: Inputs, input_range: InputRange |
     others = [[length + GROWTH if axis >= 2 else length for axis, length in enumerate(part)] for part in _batch(example, 1)]
     doubled = [[2 * length if axis >= 2 else length for axis, length in enumerate(part)] for part in _batch(example, 1)]
     candidates = [others, doubled] if any(len(part) > 2 for part in others) else [_batch(example, 3)]
-    with suppress(UserError):
+    with suppress(_DoesNotRun):
         found.append(_first_that_runs(network, generator, example, input_range, candidates))
     return found
 
@@ -97,10 +101,14 @@ def _first_that_runs(
     for sizes in candidates:
         inputs = tuple(_random(part, size, generator, input_range) for part, size in zip(example, sizes, strict=True))
         try:
-            return inputs, outputs(network, inputs)
+            found = outputs(network, inputs)
         except Exception as raised:
             problem = first_line(raised)
-    raise UserError(f"the network does not run on random inputs: {problem}")
+            continue
+        if any(bool(part.isnan().any()) for part in found):
+            raise UserError("the network puts out NaN on random inputs, so nothing can be proved: check its weights")
+        return inputs, found
+    raise _DoesNotRun(f"the network does not run on random inputs: {problem}")
 
 
 def _random(part: Tensor, size: list[int], generator: torch.Generator, input_range: InputRange | None) -> Tensor:
