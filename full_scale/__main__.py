@@ -11,16 +11,10 @@ from types import ModuleType
 
 from full_scale import verbs
 from full_scale.layer import LAYER
-from mechanisms.experiments.command_line import OneLineParser, guarded
+from mechanisms.experiments.command_line import VERBS, OneLineParser, guarded
 from mechanisms.experiments.command_line import main as layer_main
 
 PROGRAM = f"python -m {LAYER.name}"
-OF_LAYER = {
-    "list": "the experiments",
-    "show": "the specs of an experiment and their records",
-    "run": "make the records and print a summary",
-}
-"""The verbs that every layer has: `mechanisms.experiments.command_line`."""
 
 
 def discover() -> dict[str, ModuleType]:
@@ -33,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command line; returns the exit status."""
     words, found = list(sys.argv[1:] if arguments is None else arguments), discover()
     verb = words[0] if words else ""
-    if verb in OF_LAYER:
+    if verb in VERBS:
         return layer_main(LAYER, words)
     if verb not in found:
         _overview(found).parse_args(words)
@@ -46,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _overview(found: dict[str, ModuleType]) -> OneLineParser:
     """What answers `--help`, and refuses what is no verb."""
-    texts = OF_LAYER | {name: _text(module) for name, module in found.items()}
+    texts = VERBS | {name: _text(module) for name, module in found.items()}
     parser = OneLineParser(prog=PROGRAM, description="Networks: their experiments, and the removal of their dead filters.")
     subparsers = parser.add_subparsers(required=True, metavar=" | ".join(texts))
     for name, text in texts.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 import pandas as pd
@@ -27,7 +28,7 @@ from full_scale.removal.graph import (
 )
 from full_scale.removal.plan import Selection
 from full_scale.removal.silence import measured_constants
-from mechanisms.validation import UserError, require
+from mechanisms.validation import UserError, require, require_at_least
 
 ALIVE, PARAMETERS, CERTIFIED, SCALE, SILENT = "alive", "parameters", "certified", "scale", "silent"
 KINDS = {
@@ -39,7 +40,7 @@ KINDS = {
 }
 """Kind of evidence → what it means; a feature has the first that applies."""
 
-IMAGES_AT_ONCE = 64
+IMAGES_AT_ONCE, FEW_IMAGES = 64, 2
 
 
 @dataclass(frozen=True)
@@ -51,13 +52,26 @@ class Evidence:
     scale_threshold: float = 0.0
 
     def __post_init__(self) -> None:
-        require(self.scale_threshold >= 0, "scale_threshold", self.scale_threshold, "a number >= 0")
+        require_at_least("scale_threshold", self.scale_threshold, 0)
         if self.input_range is not None:
-            low, high = (torch.as_tensor(end) for end in self.input_range)
-            finite = bool(torch.isfinite(low).all() and torch.isfinite(high).all())
-            require(finite and bool((low <= high).all()), "input_range", self.input_range, "two finite numbers, low <= high")
+            require(_is_range(self.input_range), "input_range", self.input_range, "two finite numbers, low <= high")
         if self.data is not None:
-            require(isinstance(self.data, Tensor) and len(self.data) > 0, "data", type(self.data).__name__, "a tensor of images")
+            _require_images(self.data)
+
+
+def _is_range(ends: object) -> bool:
+    if not isinstance(ends, list | tuple) or len(ends) != 2 or not all(isinstance(end, Real | Tensor) for end in ends):
+        return False
+    low, high = map(torch.as_tensor, ends)
+    fit = low.dim() <= 1 and high.dim() <= 1 and (not low.dim() or not high.dim() or len(low) == len(high))
+    return fit and bool(torch.isfinite(low).all() and torch.isfinite(high).all() and (low <= high).all())
+
+
+def _require_images(data: object) -> None:
+    if not isinstance(data, Tensor) or not data.dim():
+        raise UserError(f"data is of type {type(data).__name__}: give a tensor of images, shape (N, …)")
+    if not data.numel() or not bool(torch.isfinite(data).all()):
+        raise UserError(f"data holds {'NaN or infinite numbers' if data.numel() else 'no images'}: give a tensor of images")
 
 
 @dataclass(frozen=True)
@@ -98,7 +112,7 @@ def assess(
     require_usable(model)
     example = as_inputs(example_input)
     require_runs(structural_copy(model).eval(), example)
-    traced = traced or traced_with(model, example, 2)
+    traced = traced or traced_with(model, example)
     replaced = dict(substitutes or {})
     found = {PARAMETERS: analyse(traced)}
     if evidence.input_range is not None:
@@ -115,7 +129,7 @@ def assess(
     return Assessment(model, example, evidence, found, replaced)
 
 
-def traced_with(model: nn.Module, example: Inputs, images: int) -> TracedNetwork:
+def traced_with(model: nn.Module, example: Inputs, images: int = FEW_IMAGES) -> TracedNetwork:
     """The graph for this many images, where the network takes them: with one, an axis of length 1 could be anything."""
     try:
         return trace(model, batch_of(example, images))

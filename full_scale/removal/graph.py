@@ -36,14 +36,23 @@ class TracedNetwork:
 
 
 def structural_copy(module: nn.Module, convert: Callable[[Tensor], Tensor] | None = None) -> nn.Module:
-    """A copy of a module that shares the parameters, or holds what `convert` makes of them; buffers are always copied."""
+    """A copy of a module that shares the parameters, or holds what `convert` makes of them; buffers are always copied.
+
+    Raises:
+        UserError: the module holds something that cannot be copied.
+    """
     memo: dict[int, Any] = {}
     for tensor in {*module.parameters(), *module.buffers()}:
         if isinstance(tensor, nn.Parameter):
             memo[id(tensor)] = nn.Parameter(convert(tensor), tensor.requires_grad) if convert else tensor
         else:
             memo[id(tensor)] = convert(tensor) if convert else tensor.detach().clone()
-    return copy.deepcopy(module, memo)
+    for tensor in (held for part in module.modules() for held in vars(part).values() if isinstance(held, Tensor)):
+        memo.setdefault(id(tensor), tensor.detach())  # deepcopy refuses what autograd has made, as weight_norm and prune keep it
+    try:
+        return copy.deepcopy(module, memo)
+    except Exception as problem:
+        raise UserError(f"{type(module).__name__} cannot be copied by copy.deepcopy: {first_line(problem)}") from problem
 
 
 def to_double(tensor: Tensor) -> Tensor:
@@ -55,21 +64,33 @@ def as_inputs(example_input: Tensor | tuple[Tensor, ...]) -> Inputs:
     """The inputs as a tuple of tensors.
 
     Raises:
-        UserError: it is neither a tensor nor a tuple of tensors.
+        UserError: it is neither a tensor nor a tuple of tensors, or holds no numbers or such that are not finite.
     """
-    inputs = (example_input,) if isinstance(example_input, Tensor) else tuple(example_input)
+    inputs = tuple(example_input) if isinstance(example_input, list | tuple) else (example_input,)
     if not inputs or not all(isinstance(part, Tensor) for part in inputs):
         raise UserError("example_input is not a tensor or a tuple of tensors: give what the network is called with")
+    for part in inputs:
+        if not part.numel() or (not part.is_meta and not bool(torch.isfinite(part).all())):
+            what = "NaN or infinite numbers" if part.numel() else f"no numbers (shape {tuple(part.shape)})"
+            raise UserError(f"example_input holds {what}: give what the network is called with")
     return tuple(part.detach() for part in inputs)
 
 
+@torch.no_grad()
 def require_usable(module: nn.Module) -> None:
     """Raises `UserError` unless it is a torch module with initialized, finite parameters and buffers."""
     if not isinstance(module, nn.Module):
         raise UserError(f"{type(module).__name__} is not a network: give a torch.nn.Module")
+    for name, part in module.named_modules():
+        if isinstance(part, torch.jit.ScriptModule):
+            raise UserError(f"{name or 'the network'} is compiled by torch.jit: give the network that it was made from")
+        if ".nn.quantized." in type(part).__module__:
+            raise UserError(f"{name or 'the network'} is quantized: remove features first, and quantize the smaller network")
     for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
         if is_lazy(tensor):
             raise UserError(f"{name} has no shape yet: run the network once before")
+        if tensor.is_meta:
+            raise UserError(f"{name} has a shape but no numbers, it is on the device meta: load the weights before")
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise UserError(f"{name} holds NaN or infinite numbers: nothing can be said about such a network")
 
@@ -123,7 +144,8 @@ def _export(network: nn.Module, inputs: Inputs) -> torch.export.ExportedProgram:
         except Exception as problem:
             problems.append(problem)
     require_runs(network, inputs)
-    raise UserError(f"the network cannot be traced: {first_line(problems[0])}") from problems[0]
+    why = first_line(problems[0])
+    raise UserError(f"the network cannot be traced ({why}): its code must not branch on values, only on sizes") from problems[0]
 
 
 def _shared_names(network: nn.Module) -> frozenset[str]:

@@ -10,7 +10,7 @@ from torch import Tensor, fx, nn
 from torch.nn.modules.conv import _ConvNd
 
 from full_scale.removal.channels import Reader, Tracker
-from full_scale.removal.graph import argument, operation
+from full_scale.removal.graph import argument, module_of, operation, shape
 from full_scale.removal.values import UNIFORM
 
 
@@ -92,11 +92,15 @@ def fold_target(tracker: Tracker, reader: Reader) -> tuple[str, float] | None:
     if bias is not None:
         return _own(tracker, bias, 1.0)
     readers = list(reader.node.users)
-    if len(readers) == 1 and operation(readers[0]) == "_native_batch_norm_legit_no_training":
+    norm = len(readers) == 1 and operation(readers[0]) == "_native_batch_norm_legit_no_training"
+    put_out = tracker.state(reader.node)
+    if norm and put_out is not None and put_out.axis == min(1, len(shape(reader.node)) - 1):
         return _own(tracker, argument(readers[0], "running_mean"), -1.0)
-    owner = tracker.traced.module.get_submodule(reader.weight.rpartition(".")[0])
+    path, _, field = reader.weight.rpartition(".")
+    owner = tracker.traced.module.get_submodule(path)
     standard = isinstance(owner, nn.Linear | _ConvNd) and "bias" in owner._parameters and owner.bias is None
-    return (f"{reader.weight.removesuffix('weight')}bias", 1.0) if standard and reader.weight.endswith("weight") else None
+    called = field == "weight" and module_of(reader.node) == path  # other code may use the weight and no bias
+    return (f"{path}.bias", 1.0) if standard and called else None
 
 
 def _own(tracker: Tracker, node: fx.Node, sign: float) -> tuple[str, float] | None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from full_scale.removal.assessment import IMAGES_AT_ONCE, Assessment
-from full_scale.removal.graph import Inputs, structural_copy, to_double
-from full_scale.removal.plan import Plan
+from full_scale.removal.assessment import IMAGES_AT_ONCE, Assessment, traced_with
+from full_scale.removal.channels import Tracker
+from full_scale.removal.graph import Inputs, structural_copy
+from full_scale.removal.plan import Plan, Selection
+from full_scale.removal.retracing import unlike
 from full_scale.removal.surgery import carried_out
 from full_scale.removal.verification import (
     TOLERANCES,
@@ -16,7 +18,8 @@ from full_scale.removal.verification import (
     all_outputs,
     cast_all,
     dtype_of,
-    random_inputs,
+    outputs_in_double,
+    random_trials,
 )
 from mechanisms.validation import UserError
 
@@ -34,15 +37,17 @@ class Proof:
         self.assessment, self.by_images = assessment, by_images
         self.surrogate = substituted(assessment.model, assessment.substitutes)
         self.dtype = dtype_of(assessment.model)
-        self.inputs = random_inputs(structural_copy(self.surrogate).eval(), assessment.example, assessment.evidence.input_range)
+        trials = random_trials(structural_copy(self.surrogate).eval(), assessment.example, assessment.evidence.input_range)
+        self.inputs, self.own = [inputs for inputs, _ in trials], [found for _, found in trials]
         self.doubles = cast_all(self.inputs, torch.float64)
         self.expected = None if by_images else self._expected_doubles()
         self.images = self._images()
+        self.seen: tuple[Plan, list[Difference]] | None = None
 
     def _expected_doubles(self) -> list[list[Tensor]] | None:
         """What the function is in float64; None where the network's code runs in its own dtype only."""
         try:
-            return all_outputs(structural_copy(self.surrogate, to_double), self.doubles)
+            return outputs_in_double(self.surrogate, self.doubles)
         except Exception:
             return None
 
@@ -52,7 +57,7 @@ class Proof:
         return [] if data is None else [(part.to(example),) for part in torch.split(data, IMAGES_AT_ONCE)]
 
     def problem(self, plan: Plan) -> str | None:
-        """What is wrong with the network that a plan makes; None if nothing is."""
+        """What is wrong with the numbers of the network that a plan makes; None if nothing is."""
         try:
             worst = max(self._first_look(plan), key=lambda row: row.relative)
         except UserError as problem:
@@ -60,10 +65,25 @@ class Proof:
         limit = EXACT if worst.dtype == "float64" else TOLERANCES[self.dtype]
         return None if worst.relative <= limit else f"it would change the output by {worst.relative:.1e}"
 
+    def problem_of_code(self, plan: Plan, tracker: Tracker, selection: Selection) -> str | None:
+        """What the network's code does otherwise in the network that a plan makes; None if nothing."""
+        if plan.is_empty:
+            return None
+        try:
+            traced = traced_with(carried_out(plan, self.surrogate), self.assessment.example)
+        except UserError as problem:
+            return str(problem)
+        return unlike(tracker, selection, traced)
+
     def _first_look(self, plan: Plan) -> list[Difference]:
+        if self.seen is None or self.seen[0] is not plan:
+            self.seen = plan, self._looked(plan)
+        return self.seen[1]
+
+    def _looked(self, plan: Plan) -> list[Difference]:
         if self.expected is not None:
-            smaller = carried_out(plan, self.surrogate, to_double)
-            return all_differences(self.expected, smaller, self.doubles, torch.float64, "random")
+            smaller = carried_out(plan, self.surrogate, exact=True)
+            return all_differences(self.expected, smaller, self.doubles, torch.float64, "random", run=outputs_in_double)
         inputs = self.images[:1] if self.by_images else self.inputs
         expected = all_outputs(self.surrogate, inputs)
         return all_differences(expected, carried_out(plan, self.surrogate), inputs, self.dtype, "random")
@@ -76,7 +96,7 @@ class Proof:
         """
         rows = [] if self.expected is None else self._first_look(plan)
         if not self.by_images and self.dtype != torch.float64:
-            rows += self._between(self.surrogate, smaller, self.inputs, "random")
+            rows += all_differences(self.own, smaller, self.inputs, self.dtype, "random")
         if self.images:
             rows.append(worst_of(self._between(self.surrogate, smaller, self.images, "data")))
         changes = []

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from full_scale.removal.analysis import InputRange, Layer, analyse, layers
+from full_scale.removal.analysis import Layer, analyse, layers
 from full_scale.removal.assessment import Evidence, assess, traced_with
 from full_scale.removal.channels import Tracker
 from full_scale.removal.graph import as_inputs, first_line, require_usable, structural_copy
 from full_scale.removal.report import Report
-from full_scale.removal.shrinking import Removal, remove, shrink_assessed
+from full_scale.removal.shrinking import Options, Removal, removal, remove
 from full_scale.removal.surgery import kept
-from mechanisms.validation import UserError, require_whole
+from mechanisms.validation import UserError, require, require_whole
 
 
 def prune(
@@ -45,10 +45,11 @@ def prune(
         UserError: a name or shape does not fit, or as `shrink`.
     """
     require_whole("multiple_of", multiple_of, 1)
+    require(isinstance(masks, Mapping), "masks", type(masks).__name__, "a dict of module name → mask")
     with torch.random.fork_rng(devices=[]):
         require_usable(model)
         inputs = as_inputs(example_input)
-        traced = traced_with(model, inputs, 2)
+        traced = traced_with(model, inputs)
         found = layers(analyse(traced))
         masked: dict[str, np.ndarray] = {}
         substitutes: dict[str, Tensor] = {}
@@ -104,36 +105,25 @@ def shrink_training(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     example_input: Tensor | tuple[Tensor, ...],
-    *,
-    data: Tensor | None = None,
-    input_range: InputRange | None = None,
-    scale_threshold: float = 0.0,
-    silent: bool = False,
-    multiple_of: int = 1,
-    tolerance: float | None = None,
+    **options: Unpack[Options],
 ) -> tuple[nn.Module, torch.optim.Optimizer, Report]:
     """A smaller network, an optimizer for it that goes on where the old one was, and the report; for use within a training.
 
-    The arguments are those of `shrink`. The function in evaluation mode is the same at the cut; BatchNorm in training mode, and
-    with it the rest of the training, sees the features that are left only. State of the shape of its parameter is cut like
-    the parameter. A new bias starts without state. Old network and optimizer are not changed; learning rate schedulers hold
-    the old optimizer and must be made anew.
+    `options` are the keyword arguments of `shrink`. The function in evaluation mode is the same at the cut; BatchNorm in training
+    mode, and with it the rest of the training, sees the features that are left only. State of the shape of its parameter is
+    cut like the parameter. A new bias starts without state. Old network and optimizer are not changed; learning rate
+    schedulers hold the old optimizer and must be made anew.
 
     Raises:
         UserError: as `shrink`; the optimizer holds parameters of another network; the smaller one does not train.
     """
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        raise UserError(f"optimizer is of type {type(optimizer).__name__}: give a torch.optim.Optimizer")
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     held = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     if not all(id(parameter) in names for parameter in held):
         raise UserError("the optimizer holds parameters that are not the network's: give the optimizer of this network")
-    done = shrink_assessed(
-        model,
-        example_input,
-        Evidence(data, input_range, scale_threshold),
-        silent=silent,
-        multiple_of=multiple_of,
-        tolerance=tolerance,
-    )
+    done = removal(model, example_input, options)
     _require_trains(done.model, as_inputs(example_input))
     carried = _carried(optimizer, {names[id(parameter)]: parameter for parameter in held}, done)
     return done.model, carried, done.report

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,12 +32,12 @@ def save(model: nn.Module, path: str | Path) -> None:
     """Writes the weights of a network as safetensors; the header says sizes and class of each module, as JSON.
 
     Raises:
-        UserError: safetensors is not installed, or the file exists.
+        UserError: safetensors is not installed, the file exists, or it cannot be written: it is whole or not there.
     """
     file = Path(path)
     if file.exists():
         raise UserError(f"{file} exists: choose another name or remove it")
-    tensors = model.state_dict(keep_vars=True)
+    tensors = _numbers(model)
     first = {id(tensor): name for name, tensor in reversed(tensors.items())}
     header = {
         "format": FORMAT,
@@ -43,7 +45,22 @@ def save(model: nn.Module, path: str | Path) -> None:
         "same": {name: first[id(tensor)] for name, tensor in tensors.items() if first[id(tensor)] != name},
     }
     own = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items() if first[id(tensor)] == name}
-    _safetensors().save_file(own, str(file), metadata={HEADER: json.dumps(header, ensure_ascii=False)})
+    partial = file.with_name(f".{file.name}.{uuid.uuid4().hex[:8]}.partial")
+    safetensors = _safetensors()
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        safetensors.save_file(own, str(partial), metadata={HEADER: json.dumps(header, ensure_ascii=False)})
+        partial.rename(file)
+    except Exception as problem:
+        raise UserError(f"{file} could not be written ({first_line(problem)}): choose another name") from problem
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+def _numbers(model: nn.Module) -> dict[str, Tensor]:
+    """All parameters and buffers by all of their names; also the buffers that a state_dict leaves out, which shrink too."""
+    return dict(model.named_parameters(remove_duplicate=False)) | dict(model.named_buffers(remove_duplicate=False))
 
 
 def _safetensors() -> Any:
@@ -74,7 +91,7 @@ def load(path: str | Path, into: nn.Module | Callable[[], nn.Module]) -> nn.Modu
         UserError: the file is not one of `save`, or the network is another one.
     """
     header, tensors = _read(Path(path))
-    fresh = into if isinstance(into, nn.Module) else into()
+    fresh = into() if callable(into) and not isinstance(into, nn.Module) else into
     if not isinstance(fresh, nn.Module):
         raise UserError(f"into gives {type(fresh).__name__}, not a network: give a torch.nn.Module or a function that makes one")
     model = structural_copy(fresh)
@@ -102,22 +119,28 @@ def _read(file: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             text = (opened.metadata() or {}).get(HEADER)
     except safetensors.SafetensorError as problem:
         raise UserError(f"{file} is not a safetensors file: {first_line(problem)}") from problem
-    header = json.loads(text) if text is not None else {}
-    if header.get("format") != FORMAT:
+    try:
+        header = json.loads(text or "{}")
+        known = header["format"] == FORMAT and all(isinstance(part["class"], str) for part in header["modules"].values())
+        tensors = torch_side.load_file(str(file))
+        known = known and set(header["same"].values()) <= set(tensors)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        known = False
+    if not known:
         raise UserError(f"{file} does not say the sizes of its modules: give one that full_scale.removal.save has written")
-    return header, torch_side.load_file(str(file))
+    return header, tensors
 
 
 @torch.no_grad()
 def _put_all(model: nn.Module, tensors: dict[str, Tensor], same: dict[str, str], path: str) -> None:
     """Replaces all parameters and buffers by those of a file, which must be the same ones but for new biases."""
-    expected = set(model.state_dict())
+    expected, owners = set(_numbers(model)), dict(model.named_modules(remove_duplicate=False))
     made: dict[str, Tensor] = {}
     for name in [*tensors, *same]:
         owner_name, _, field = name.rpartition(".")
-        owner = model.get_submodule(owner_name)
+        owner = owners.get(owner_name, model)
         old = owner._parameters.get(field, owner._buffers.get(field))
-        if name not in expected and not (field == "bias" and field in owner._parameters):
+        if name not in expected and not (owner_name in owners and field == "bias" and field in owner._parameters):
             raise UserError(f"{path} was saved from another network: {name} does not exist here")
         if old is not None and old.dim() != tensors[same.get(name, name)].dim():
             raise UserError(f"{path} was saved from another network: {name} has another number of axes here")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypedDict
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from full_scale.removal.proof import Proof
 from full_scale.removal.report import Audit, Report, difference_table
 from full_scale.removal.selection import select
 from full_scale.removal.surgery import carried_out
-from mechanisms.validation import UserError, require, require_whole
+from mechanisms.validation import UserError, require, require_above, require_whole
 
 REFUSED = "the network's own code does not stand its removal"
 
@@ -81,15 +82,21 @@ def shrink(
     Raises:
         UserError: as `audit`; or the result is not the same function within the tolerance.
     """
-    done = shrink_assessed(
-        model,
-        example_input,
-        Evidence(data, input_range, scale_threshold),
-        silent=silent,
-        multiple_of=multiple_of,
-        tolerance=tolerance,
-    )
+    evidence: Options = {"data": data, "input_range": input_range, "scale_threshold": scale_threshold}
+    how: Options = {"silent": silent, "multiple_of": multiple_of, "tolerance": tolerance}
+    done = removal(model, example_input, evidence | how)
     return done.model, done.report
+
+
+class Options(TypedDict, total=False):
+    """The keyword arguments of `shrink`, which says what they mean."""
+
+    data: Tensor | None
+    input_range: InputRange | None
+    scale_threshold: float
+    silent: bool
+    multiple_of: int
+    tolerance: float | None
 
 
 @dataclass(frozen=True)
@@ -101,18 +108,16 @@ class Removal:
     plan: Plan
 
 
-def shrink_assessed(
-    model: nn.Module,
-    example_input: Tensor | tuple[Tensor, ...],
-    evidence: Evidence,
-    *,
-    silent: bool,
-    multiple_of: int,
-    tolerance: float | None,
-) -> Removal:
+def removal(model: nn.Module, example_input: Tensor | tuple[Tensor, ...], options: Options) -> Removal:
     """What `shrink` does, with the plan that was carried out."""
+    strange = sorted(set(options) - set(Options.__annotations__))
+    if strange:
+        raise TypeError(f"unexpected keyword argument {strange[0]!r}: use those of shrink")
+    silent, multiple_of, tolerance = options.get("silent", False), options.get("multiple_of", 1), options.get("tolerance")
+    evidence = Evidence(options.get("data"), options.get("input_range"), options.get("scale_threshold", 0.0))
     require_whole("multiple_of", multiple_of, 1)
-    require(tolerance is None or tolerance > 0, "tolerance", tolerance, "a number > 0")
+    if tolerance is not None:
+        require_above("tolerance", tolerance, 0)
     require(evidence.data is not None or not silent, "silent", silent, "False, or give the images as data")
     with torch.random.fork_rng(devices=[]):
         assessment = assess(model, example_input, evidence)
@@ -147,9 +152,12 @@ def _that_runs(proof: Proof, tracker: Tracker, multiple_of: int, only: np.ndarra
         selection = select(tracker, multiple_of=multiple_of, only=wanted, banned=banned)
         return selection, make_plan(tracker, selection)
 
+    def problem_of(selection: Selection, plan: Plan) -> str | None:
+        return proof.problem(plan) or proof.problem_of_code(plan, tracker, selection)
+
     wanted = only
     selection, plan = planned({})
-    problem = proof.problem(plan)
+    problem = problem_of(selection, plan)
     if problem is None:
         return selection, plan
     if proof.problem(Plan({}, {}, {}, {}, {})) is not None:
@@ -161,7 +169,7 @@ def _that_runs(proof: Proof, tracker: Tracker, multiple_of: int, only: np.ndarra
     def culprits(suspects: list[list[int]]) -> dict[int, str]:
         allowed = {component for group in suspects for component in group}
         others = {int(c): REFUSED for c in np.flatnonzero(wanted) if int(c) not in allowed}
-        found = proof.problem(planned(others)[1])
+        found = problem_of(*planned(others))
         if found is None:
             return {}
         if len(suspects) == 1:
@@ -171,7 +179,7 @@ def _that_runs(proof: Proof, tracker: Tracker, multiple_of: int, only: np.ndarra
 
     banned = culprits(groups)
     selection, plan = planned(banned)
-    problem = proof.problem(plan)
+    problem = problem_of(selection, plan)
     if problem is not None:
         raise UserError(f"the network's own code does not stand the removal of any layer's features: {problem}")
     return selection, plan

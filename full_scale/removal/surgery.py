@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,17 +9,23 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
-from full_scale.removal.graph import structural_copy
+from full_scale.removal.graph import structural_copy, to_double
 from full_scale.removal.plan import Plan
 
 
 @torch.no_grad()
-def carried_out(plan: Plan, module: nn.Module, convert: Callable[[Tensor], Tensor] = torch.clone) -> nn.Module:
-    """A smaller copy of a module; nothing in it shares memory with the original if `convert` copies."""
+def carried_out(plan: Plan, module: nn.Module, *, exact: bool = False) -> nn.Module:
+    """A smaller copy of a module.
+
+    With `exact` what is computed stays in float64, not rounded to the module's dtype, and what does not change is shared
+    with the original; else nothing is.
+    """
     smaller = structural_copy(module)
     replaced: dict[int, Any] = {}
+    computed = {*plan.columns, *plan.additions} if exact else set()
     for name, tensor in [*smaller.named_parameters(), *smaller.named_buffers()]:
-        new = _changed(plan, name, convert(tensor.detach()))
+        own = tensor.detach()
+        new = _changed(plan, name, to_double(own) if name in computed else own if exact else own.clone())
         replaced[id(tensor)] = nn.Parameter(new, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else new
     for part in smaller.modules():
         for held in (part._parameters, part._buffers):
@@ -30,7 +35,8 @@ def carried_out(plan: Plan, module: nn.Module, convert: Callable[[Tensor], Tenso
         adjust_sizes(smaller.get_submodule(owner), plan.groups.get(owner))
     for owner, bias in plan.biases.items():
         weight = smaller.get_submodule(owner).weight
-        smaller.get_submodule(owner).bias = nn.Parameter(bias.to(weight), weight.requires_grad)  # type: ignore[arg-type]
+        new = bias.to(weight.device) if exact else bias.to(weight)  # type: ignore[arg-type]
+        smaller.get_submodule(owner).bias = nn.Parameter(new, weight.requires_grad)  # type: ignore[arg-type]
     return smaller
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 INFINITY = float("inf")
-AT_ONCE = 2**22
+AT_ONCE = 2**19
 """Weights that are converted to float64 at a time, to save memory."""
 
 UNIFORM = 0
@@ -148,35 +148,34 @@ def _contracted(weight: Tensor, values: Values, drops_taps: bool) -> tuple[Tenso
 
     A sum of n terms, each at most its bound, exceeds the sum of the bounds by at most n roundings of Σ |bounds|.
     """
-    groups, _, inputs, _ = weight.shape
-    low, high = values.low.view(groups, inputs), values.high.view(groups, inputs)
-    positive, negative = weight.clamp(min=0), weight.clamp(max=0)
-    upper = _weighted(positive, high) + _weighted(negative, low)
-    lower = _weighted(positive, low) + _weighted(negative, high)
-    above = _weighted(positive, high.abs()) - _weighted(negative, low.abs())
-    below = _weighted(positive, low.abs()) - _weighted(negative, high.abs())
+    groups, outputs, inputs, taps = weight.shape
+    usable = values.is_uniform & (values.constant == 0) if drops_taps else values.is_uniform
+    columns = _finite_and_infinite(values.low) + _finite_and_infinite(values.high)
+    columns += [(~usable).double(), torch.where(usable, values.constant, 0.0)]
+    channels = torch.stack(columns, -1).view(groups, inputs, len(columns))
+    rows = weight.transpose(2, 3).double().reshape(groups, outputs * taps, inputs)
+    positive, negative = (
+        (rows.clamp(**sign) @ channels).view(groups, outputs, taps, len(columns)).unbind(-1) for sign in ({"min": 0}, {"max": 0})
+    )
+    # Of 0: the sum of the finite bounds; of 1: their sizes; of 2: above 0 where an infinite bound has a weight.
+    low, high, share = slice(0, 3), slice(3, 6), 6
+    upper, above = _total(positive[high], negative[low])
+    lower, below = _total(positive[low], negative[high])
+    upper, lower = torch.where(above.isinf(), INFINITY, upper), torch.where(below.isinf(), -INFINITY, lower)
     if drops_taps:
         upper, lower = upper.clamp(min=0), lower.clamp(max=0)
-    sums = [part.sum(2) for part in (lower, upper, below, above)]
-    return *sums, _contracted_constants(weight, values, drops_taps)
+    varying = (positive[share] - negative[share]).sum(2)
+    constant = torch.where(varying == 0, (positive[share + 1] + negative[share + 1]).sum(2), torch.nan)
+    return *(part.sum(2) for part in (lower, upper, below, above)), constant
 
 
-def _weighted(weight: Tensor, channels: Tensor) -> Tensor:
-    """Σ over the inputs of weight × value, shape (groups, outputs, taps); ±∞ only where an infinite value has a weight."""
-    finite = torch.where(channels.isfinite(), channels, 0.0)
-    total = torch.einsum("goit,gi->got", weight, finite) if finite.any() else weight.new_zeros(weight[:, :, 0].shape)
-    if channels.isfinite().all():
-        return total
-    infinite = torch.where(channels.isfinite(), 0.0, channels.sign())
-    signed = torch.einsum("goit,gi->got", weight.sign(), infinite)
-    return torch.where(signed == 0, total, signed * INFINITY)
+def _finite_and_infinite(bound: Tensor) -> list[Tensor]:
+    """The finite bounds (0 elsewhere), their sizes, and 1 where a bound is infinite."""
+    finite = torch.where(bound.isfinite(), bound, 0.0)
+    return [finite, finite.abs(), bound.isinf().double()]
 
 
-def _contracted_constants(weight: Tensor, values: Values, drops_taps: bool) -> Tensor:
-    """Σ weight × constant where all inputs with a weight are constant, NaN elsewhere; shape (groups, outputs)."""
-    groups, _, inputs, _ = weight.shape
-    usable = values.is_uniform & (values.constant == 0) if drops_taps else values.is_uniform
-    varying = torch.einsum("goit,gi->go", weight.abs(), (~usable).double().view(groups, inputs))
-    constant = torch.where(usable, values.constant, 0.0).view(groups, inputs)
-    total = torch.einsum("goit,gi->go", weight, constant)
-    return torch.where(varying == 0, total, torch.nan)
+def _total(of_positive: Sequence[Tensor], of_negative: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Σ weight × bound over the finite bounds, and Σ |weight × bound|, ∞ where an infinite bound has a weight."""
+    sizes = of_positive[1] - of_negative[1]
+    return of_positive[0] + of_negative[0], torch.where(of_positive[2] - of_negative[2] > 0, INFINITY, sizes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from full_scale.removal.analysis import InputRange
-from full_scale.removal.graph import Inputs, first_line, structural_copy
+from full_scale.removal.graph import Inputs, first_line, structural_copy, to_double
 from mechanisms.validation import UserError
 
 TOLERANCES = {torch.float64: 1e-10, torch.float32: 1e-4, torch.bfloat16: 5e-2, torch.float16: 1e-2}
@@ -23,7 +24,7 @@ GROWTH = 8
 
 @dataclass(frozen=True)
 class Difference:
-    """How far two networks are apart on one input: relative to the largest |output| of the original."""
+    """How far two networks are apart on one input; each output tensor relative to the original's largest |number| in it."""
 
     dtype: str
     input: str
@@ -34,15 +35,15 @@ class Difference:
 
 def differing(dtype: torch.dtype, kind: str, inputs: Inputs, expected: list[Tensor], found: list[Tensor]) -> Difference:
     """The difference between two lists of outputs; infinite where shapes or the places of non-finite numbers differ."""
-    absolute, scale = 0.0, 0.0
+    absolute = relative = 0.0
     if [tuple(part.shape) for part in expected] != [tuple(part.shape) for part in found]:
-        absolute = float("inf")
+        absolute = relative = float("inf")
     else:
         for a, b in zip(expected, found, strict=True):
-            gap = torch.where(a == b, 0.0, (a - b).abs()).nan_to_num(nan=float("inf"))
-            absolute = max(absolute, gap.max().item() if gap.numel() else 0.0)
-            scale = max(scale, a.abs().max().item() if a.numel() else 0.0)
-    relative = absolute if not absolute else absolute / scale if scale else float("inf")
+            if a.numel() and not torch.equal(a, b):
+                gap = torch.where(a == b, 0.0, (a - b).abs()).nan_to_num(nan=float("inf")).max().item()
+                scale = torch.where(a.isfinite(), a, 0.0).abs().max().item()
+                absolute, relative = max(absolute, gap), max(relative, gap / scale if scale else float("inf"))
     return Difference(str(dtype).removeprefix("torch."), kind, tuple(inputs[0].shape), absolute, relative)
 
 
@@ -59,19 +60,26 @@ def _plain(result: Any) -> Any:
     return dict(result) if isinstance(result, dict) else result
 
 
-def random_inputs(network: nn.Module, example: Inputs, input_range: InputRange | None) -> list[Inputs]:
-    """Random inputs of the example's size with two images, and one image of another size if the network takes it.
+class _DoesNotRun(UserError):
+    """A network that takes none of the sizes tried."""
+
+
+Trial = tuple[Inputs, list[Tensor]]
+"""Inputs, and what a network puts out on them."""
+
+
+def random_trials(network: nn.Module, example: Inputs, input_range: InputRange | None) -> list[Trial]:
+    """A network on random inputs of the example's size with two images, and on one image of another size if it takes that.
 
     Inputs are normal, or uniform within `input_range`; whole-number inputs are the example itself.
     """
     generator = torch.Generator().manual_seed(0)
-    sizes = [_first_that_runs(network, generator, example, input_range, [_batch(example, 2), _sizes(example)])]
+    found = [_first_that_runs(network, generator, example, input_range, [_batch(example, 2), _sizes(example)])]
     others = [[length + GROWTH if axis >= 2 else length for axis, length in enumerate(part)] for part in _batch(example, 1)]
     doubled = [[2 * length if axis >= 2 else length for axis, length in enumerate(part)] for part in _batch(example, 1)]
     candidates = [others, doubled] if any(len(part) > 2 for part in others) else [_batch(example, 3)]
-    found = [sizes[0][0]]
-    with suppress(UserError):
-        found.append(_first_that_runs(network, generator, example, input_range, candidates)[0])
+    with suppress(_DoesNotRun):
+        found.append(_first_that_runs(network, generator, example, input_range, candidates))
     return found
 
 
@@ -88,17 +96,19 @@ def _batch(example: Inputs, images: int) -> Sizes:
 
 def _first_that_runs(
     network: nn.Module, generator: torch.Generator, example: Inputs, input_range: InputRange | None, candidates: list[Sizes]
-) -> tuple[Inputs, Sizes]:
+) -> Trial:
     problem = ""
     for sizes in candidates:
         inputs = tuple(_random(part, size, generator, input_range) for part, size in zip(example, sizes, strict=True))
         try:
-            outputs(network, inputs)
+            found = outputs(network, inputs)
         except Exception as raised:
             problem = first_line(raised)
             continue
-        return inputs, sizes
-    raise UserError(f"the network does not run on random inputs: {problem}")
+        if any(bool(part.isnan().any()) for part in found):
+            raise UserError("the network puts out NaN on random inputs, so nothing can be proved: check its weights")
+        return inputs, found
+    raise _DoesNotRun(f"the network does not run on random inputs: {problem}")
 
 
 def _random(part: Tensor, size: list[int], generator: torch.Generator, input_range: InputRange | None) -> Tensor:
@@ -128,8 +138,48 @@ def all_outputs(network: nn.Module, inputs: list[Inputs]) -> list[list[Tensor]]:
     return [outputs(evaluated, group) for group in inputs]
 
 
+def outputs_in_double(network: nn.Module, inputs: list[Inputs]) -> list[list[Tensor]]:
+    """What a network puts out in float64, in evaluation mode; the network itself is not touched.
+
+    Each layer's numbers are in float64 only while it runs, so that no copy of all of them is in memory; where the code reads
+    them from outside of the layer, there is one.
+    """
+    try:
+        return all_outputs(_doubled_while_run(network), inputs)
+    except Exception:
+        return all_outputs(structural_copy(network, to_double), inputs)
+
+
+def _doubled_while_run(network: nn.Module) -> nn.Module:
+    copied = structural_copy(network)
+    for part in copied.modules():
+        if any(part.children()):
+            _to_double(part)
+        elif part._parameters or part._buffers:
+            own = dict(part._parameters), dict(part._buffers)
+            part.register_forward_pre_hook(lambda part, _: _to_double(part), prepend=True)
+            part.register_forward_hook(lambda part, *_, own=own: _restore(part, *own), always_call=True)
+    return copied
+
+
+def _to_double(part: nn.Module) -> None:
+    both: tuple[dict[str, Any], ...] = (part._parameters, part._buffers)
+    for held in both:
+        held.update({name: to_double(tensor) for name, tensor in held.items() if tensor is not None})
+
+
+def _restore(part: nn.Module, parameters: dict[str, nn.Parameter | None], buffers: dict[str, Tensor | None]) -> None:
+    part._parameters.update(parameters)
+    part._buffers.update(buffers)
+
+
 def all_differences(
-    expected: list[list[Tensor]], smaller: nn.Module, inputs: list[Inputs], dtype: torch.dtype, kind: str
+    expected: list[list[Tensor]],
+    smaller: nn.Module,
+    inputs: list[Inputs],
+    dtype: torch.dtype,
+    kind: str,
+    run: Callable[[nn.Module, list[Inputs]], list[list[Tensor]]] = all_outputs,
 ) -> list[Difference]:
     """How far a smaller network is from the expected outputs on each of the inputs.
 
@@ -137,7 +187,7 @@ def all_differences(
         UserError: the smaller network does not run.
     """
     try:
-        found = all_outputs(smaller, inputs)
+        found = run(smaller, inputs)
     except Exception as problem:
         raise UserError(f"the smaller network does not run: {first_line(problem)}") from problem
     return [differing(dtype, kind, *group) for group in zip(inputs, expected, found, strict=True)]

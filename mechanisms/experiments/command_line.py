@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 
 DEFAULT_RUNS = Path("runs")
 MOST_ROWS = 60
+VERBS = {
+    "list": "the experiments",
+    "show": "the specs of an experiment and their records",
+    "run": "make the records and print a summary",
+}
+"""Verb that every layer has → what it does, for `--help`."""
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -102,11 +108,11 @@ def add_json_argument(parser: argparse.ArgumentParser) -> None:
 def build_parser(layer: Layer) -> OneLineParser:
     """The parser of `python -m LAYER`."""
     parser = OneLineParser(prog=f"python -m {layer.name}", description=f"Experiments of the {layer.name} layer.")
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="list | show | run")
-    listing = verbs.add_parser("list", help="the experiments")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar=" | ".join(VERBS))
+    listing = verbs.add_parser("list", help=VERBS["list"])
     add_json_argument(listing)
-    for verb, text in (("show", "the specs of an experiment and their records"), ("run", "make the records and print a summary")):
-        one = verbs.add_parser(verb, help=text)
+    for verb in ("show", "run"):
+        one = verbs.add_parser(verb, help=VERBS[verb])
         one.add_argument("experiment")
         one.add_argument("overrides", nargs="*", metavar="field=value", help="settings to change, in every spec")
         one.add_argument("--seeds", type=int, default=3, help="number of replicates, seeds 0 to N-1 (%(default)s)")

@@ -34,6 +34,16 @@ OPERATIONS: dict[str, Operation] = {
     **dict.fromkeys((f"max_pool{n}d" for n in (1, 2, 3)), pooling.max_pool),
     **dict.fromkeys((f"avg_pool{n}d" for n in (1, 2, 3)), pooling.average_pool),
     **dict.fromkeys((f"adaptive_avg_pool{n}d" for n in (1, 2, 3)), pooling.resized),
-    **dict.fromkeys(("upsample_nearest1d", "upsample_nearest2d", "upsample_nearest3d", "upsample_bilinear2d"), pooling.resized),
+    **dict.fromkeys(
+        (
+            "upsample_nearest1d",
+            "upsample_nearest2d",
+            "upsample_nearest3d",
+            "upsample_linear1d",
+            "upsample_bilinear2d",
+            "upsample_trilinear3d",
+        ),
+        pooling.resized,
+    ),
     **dict.fromkeys(("mean", "amax", "amin"), pooling.mean),
 }

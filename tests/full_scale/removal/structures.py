@@ -106,6 +106,101 @@ class UNet(nn.Module):
         return self.out(self.last(torch.cat([down, self.up(self.deep(down))], 1)))
 
 
+class MixedAxes(nn.Module):
+    """Linear maps along positions with BatchNorm of these, and BatchNorm of the channels right after one."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.spread, self.norm = block(3, 8), nn.Linear(16, 8, bias=False), nn.BatchNorm1d(8)
+        self.back, self.outer, self.classifier = nn.Linear(8, 16, bias=False), nn.BatchNorm1d(8), nn.Linear(128, 5)
+
+    def forward(self, x):
+        x = self.spread(nn.functional.adaptive_avg_pool2d(self.first(x), 4).flatten(2))
+        x = self.back(torch.relu(self.norm(x.transpose(1, 2))).transpose(1, 2))
+        return self.classifier(torch.relu(self.outer(x)).flatten(1))
+
+
+class Borrowed(nn.Module):
+    """The weight of a linear module is used, but not the module."""
+
+    def __init__(self):
+        super().__init__()
+        self.chain, self.inner = Chain(), nn.Linear(8, 8, bias=False)
+        self.chain.classifier, self.classifier = nn.Identity(), nn.Linear(8, 5)
+
+    def forward(self, x):
+        return self.classifier(torch.relu(nn.functional.linear(self.chain(x), self.inner.weight)))
+
+
+class Sequence(nn.Module):
+    """One dimension, with a change of resolution."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(
+            *(nn.Conv1d(3, 8, 5, padding=2, bias=False), nn.BatchNorm1d(8), nn.ReLU(), nn.MaxPool1d(2)),
+            *(nn.Conv1d(8, 8, 3, padding=1, groups=8), nn.BatchNorm1d(8), nn.GELU(), nn.AvgPool1d(3, 1, 1)),
+            *(nn.Upsample(scale_factor=2, mode="linear"), nn.Conv1d(8, 6, 3, padding=1), nn.AdaptiveAvgPool1d(2)),
+            *(nn.Flatten(), nn.Linear(12, 5)),
+        )
+
+    def forward(self, x):
+        return self.layers(x.flatten(2))
+
+
+class Twice(nn.Module):
+    """The same channels twice, once turned around."""
+
+    def __init__(self):
+        super().__init__()
+        self.mix = block(16, 8)
+
+    def forward(self, x):
+        return self.mix(torch.cat([x, 1 - x], dim=-3))
+
+
+class Volume(nn.Module):
+    """Three dimensions."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(
+            *(nn.Conv3d(3, 8, 3, padding=1, bias=False), nn.BatchNorm3d(8), nn.ReLU()),
+            *(nn.Upsample(scale_factor=2, mode="trilinear"), nn.Conv3d(8, 8, (2, 3, 3)), nn.BatchNorm3d(8), nn.SiLU()),
+            *(nn.AvgPool3d((1, 3, 3), 1, (0, 1, 1)), nn.Conv3d(8, 6, 1), nn.AdaptiveAvgPool3d(1), nn.Flatten(), nn.Linear(6, 5)),
+        )
+
+    def forward(self, x):
+        return self.layers(x.unsqueeze(2))
+
+
+class Places(nn.Module):
+    """Flattened maps with borders, side by side, one of them twice."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.other, self.classifier = block(3, 8), block(3, 8), nn.Linear(8 * (16 + 36 + 16), 5)
+
+    def forward(self, x):
+        pooled = (nn.functional.adaptive_avg_pool2d(part(x), size) for part, size in ((self.first, 4), (self.other, 6)))
+        a, b = (nn.functional.avg_pool2d(part, 3, 1, 1).flatten(1) for part in pooled)
+        return self.classifier(torch.cat([a, b, a], 1))
+
+
+class Offset(nn.Module):
+    """Computes with the number of channels, where it does not show: behind a ReLU that only large inputs open."""
+
+    def forward(self, x):
+        return x + torch.relu(x - 100 * x.shape[1])
+
+
+class Branched(nn.Module):
+    """Does something else for few channels, where it does not show."""
+
+    def forward(self, x):
+        return x + torch.relu(x - 100) if x.shape[1] < 8 else x
+
+
 def depthwise(**options):
     return nn.Sequential(block(8, 8, groups=8, **options), nn.Conv2d(8, 8, 1, bias=False), nn.BatchNorm2d(8))
 
@@ -138,6 +233,12 @@ STRUCTURES = {
     "dilated, strided": lambda: Chain(block(8, 8, dilation=2, padding=2, stride=2)),
     "perceptron": Perceptron,
     "U-Net": UNet,
+    "norm on another axis": MixedAxes,
+    "weight without its module": Borrowed,
+    "one dimension": Sequence,
+    "three dimensions": Volume,
+    "flattened side by side": Places,
+    "joined to itself": lambda: Chain(Twice()),
     **{f"activation {cls.__name__}": (lambda cls=cls: Chain(activation=cls)) for cls in ACTIVATIONS},
 }
 """Name → function that makes the network; something can be removed from each of them."""
@@ -150,6 +251,9 @@ LEFT_ALONE = {
 }
 """Networks with a part that removal must leave alone; the second block's features can go all the same."""
 
+WIDTH_IN_CODE = {cls.__name__: (lambda cls=cls: Chain(cls())) for cls in (Offset, Branched)}
+"""Networks whose code does something else with fewer channels, which random inputs do not show; the first block must stay."""
+
 
 @torch.no_grad()
 def with_dead(build, shift=0.5, dead=DEAD):
@@ -158,7 +262,7 @@ def with_dead(build, shift=0.5, dead=DEAD):
         torch.manual_seed(0)
         network = build()
         for part in network.modules():
-            if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d):
+            if isinstance(part, nn.modules.batchnorm._BatchNorm):
                 part.running_mean.normal_(0, 0.2)
                 part.running_var.uniform_(0.5, 1.5)
                 if part.affine:

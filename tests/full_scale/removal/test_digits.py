@@ -5,6 +5,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from full_scale.data.digits import Digits
+from full_scale.export import write_onnx
 from full_scale.models.basic_net import BasicNet
 from full_scale.removal import audit, shrink, shrink_training
 from full_scale.removal.assessment import CERTIFIED, PARAMETERS, SILENT
@@ -55,6 +56,19 @@ def test_silent_filters_go_and_predictions_stay(trained):
     assert report.differences["relative"].max() <= 1e-4
     kinds = report.features["kind"].value_counts()
     assert kinds[SILENT] > 0
+
+
+def test_the_smaller_network_agrees_as_onnx(trained, tmp_path):
+    runtime = pytest.importorskip("onnxruntime", reason="ONNX is an extra: pip install implicit-filter-sparsity[onnx]")
+    pytest.importorskip("onnxscript", reason="ONNX is an extra: pip install implicit-filter-sparsity[onnx]")
+    network, _, images, test = trained
+    smaller, _ = shrink(network, images[:1], data=images, silent=True)
+    write_onnx(smaller.eval(), images[:1], tmp_path / "small.onnx")
+    session = runtime.InferenceSession(str(tmp_path / "small.onnx"), providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {session.get_inputs()[0].name: test.numpy()})
+    with torch.no_grad():
+        torch.testing.assert_close(torch.from_numpy(found), smaller(test), rtol=1e-4, atol=1e-4)
+    assert torch.equal(torch.from_numpy(found).argmax(1), predictions(network, test))
 
 
 def test_silence_is_never_called_certified(trained):

@@ -10,6 +10,7 @@ from torch import nn
 pytest.importorskip("safetensors", reason="saving needs the package safetensors")
 
 from full_scale.removal import load, save, shrink
+from full_scale.removal.saving import HEADER
 from mechanisms.validation import UserError
 from tests.full_scale.removal.structures import STRUCTURES, Chain, Residual, with_dead
 
@@ -43,6 +44,25 @@ def test_a_fresh_process_loads_it(tmp_path):
     assert done.returncode == 0, done.stderr
     printed = torch.tensor([[float(number) for number in done.stdout.strip("[]\n").split(",")]])
     torch.testing.assert_close(printed, smaller.eval()(torch.ones(1, 3, 12, 12)), rtol=1e-5, atol=1e-6)
+
+
+class Scaled(nn.Module):
+    """Multiplies channels by a buffer that is not in the state_dict."""
+
+    def __init__(self):
+        super().__init__()
+        self.chain = Chain()
+        self.register_buffer("scale", torch.arange(1.0, 9).view(8, 1, 1), persistent=False)
+
+    def forward(self, x):
+        return self.chain.second(self.chain.first(x) * self.scale).mean((2, 3))
+
+
+def test_buffers_outside_of_the_state_dict_come_back_too(tmp_path):
+    smaller, _ = shrink(with_dead(Scaled, 0.0), IMAGES)
+    assert smaller.scale.shape == (5, 1, 1)
+    save(smaller, tmp_path / "small.safetensors")
+    assert torch.equal(load(tmp_path / "small.safetensors", Scaled).eval()(IMAGES), smaller.eval()(IMAGES))
 
 
 def test_shared_weights_stay_shared(tmp_path):
@@ -89,3 +109,34 @@ def test_other_files_are_refused(tmp_path):
         assert "\n" not in str(refusal.value)
     with pytest.raises(UserError, match="exists"):
         save(with_dead(Chain), tmp_path / "text")
+    with pytest.raises(UserError, match="exists"):
+        save(with_dead(Chain), tmp_path)
+    with pytest.raises(UserError, match="could not be written"):
+        save(with_dead(Chain), tmp_path / "text" / "small.safetensors")
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["pickled", "plain", "text"]
+
+
+HEADERS = (
+    *("{", "[1]", "{}", '{"format": 1}', '{"format": 1, "modules": [1], "same": {}}', '{"format": 2, "modules": {}, "same": {}}'),
+    *('{"format": 1, "modules": {"": {}}, "same": {}}', '{"format": 1, "modules": {"": {"class": "Chain"}}, "same": {"a": "b"}}'),
+)
+
+
+@pytest.mark.parametrize("header", HEADERS)
+def test_damaged_headers_are_refused(header, tmp_path):
+    from safetensors.torch import save_file
+
+    save_file({"weight": torch.zeros(1)}, tmp_path / "file", metadata={HEADER: header})
+    with pytest.raises(UserError, match="does not say") as refusal:
+        load(tmp_path / "file", Chain)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("left", [0, 20, 0.5, 0.999])
+def test_truncated_files_are_refused(left, tmp_path):
+    save(with_dead(Chain), tmp_path / "whole")
+    content = (tmp_path / "whole").read_bytes()
+    (tmp_path / "part").write_bytes(content[: int(left * len(content)) if 0 < left < 1 else left])
+    with pytest.raises(UserError, match="not a safetensors file") as refusal:
+        load(tmp_path / "part", Chain)
+    assert "\n" not in str(refusal.value)

@@ -1,17 +1,21 @@
 """Exact removal, structure by structure: the same function, fewer features, an untouched original."""
 
 import copy
+import threading
+import warnings
 
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils.prune import l1_unstructured
 
 from full_scale.removal import audit, shrink
 from full_scale.removal.assessment import ALIVE, CERTIFIED, PARAMETERS, SCALE, SILENT
 from full_scale.removal.selection import KEPT_CARRIER, KEPT_LAST
 from full_scale.removal.shrinking import REFUSED
+from full_scale.removal.verification import differing
 from mechanisms.validation import UserError
-from tests.full_scale.removal.structures import DEAD, LEFT_ALONE, STRUCTURES, Chain, Residual, block, with_dead
+from tests.full_scale.removal.structures import DEAD, LEFT_ALONE, STRUCTURES, WIDTH_IN_CODE, Chain, Residual, block, with_dead
 
 IMAGES = torch.randn(2, 3, 12, 12, generator=torch.Generator().manual_seed(1))
 SHIFTS = (0.5, None)
@@ -54,6 +58,16 @@ def test_what_is_not_understood_is_left_alone_by_name(name):
     assert reasons["first.1"]
     assert removed["second.1"] == DEAD
     assert max(report.differences["relative"]) <= 1e-4
+
+
+@pytest.mark.parametrize("name", WIDTH_IN_CODE)
+def test_code_that_computes_with_a_width_is_found_where_it_does_not_show(name):
+    network = with_dead(WIDTH_IN_CODE[name], 0.5).double()
+    smaller, report = shrink(network, IMAGES.double())
+    assert smaller.first[0].out_channels == 8
+    assert report.features["reason"].str.contains("with fewer channels").any()
+    assert smaller.second[0].out_channels == 8 - DEAD
+    assert gap(network, smaller, 1e4 * IMAGES) <= 1e-10
 
 
 @pytest.mark.parametrize("name", ["chain", "residual", "depthwise, linear bottleneck", "U-Net", "pre-activation"])
@@ -204,7 +218,19 @@ class Branching(nn.Module):
         return x if x.sum() > 0 else -x
 
 
+class Locked(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lock = threading.Lock()
+
+
 BROKEN = {
+    "variance": (lambda network: network.first[1].running_var.fill_(-1.0), IMAGES, "puts out NaN"),
+    "NaN images": (lambda network: None, IMAGES * float("nan"), "example_input holds NaN"),
+    "no images": (lambda network: None, IMAGES[:0], "example_input holds no numbers"),
+    "nothing": (lambda network: None, None, "example_input is not a tensor"),
+    "no numbers": (lambda network: network.to("meta"), IMAGES, "device meta"),
+    "not to be copied": (lambda network: setattr(network, "body", Locked()), IMAGES, "cannot be copied"),
     "NaN": (lambda network: network.first[1].weight.data.fill_(float("nan")), IMAGES, "first.1.weight holds NaN"),
     "shape": (lambda network: None, IMAGES[:, :2], "does not run on an input of shape"),
     "input": (lambda network: None, "images", "example_input"),
@@ -230,6 +256,13 @@ def test_what_cannot_be_judged_is_refused_in_one_line(name):
         ({"silent": True}, "silent"),
         ({"multiple_of": 0}, "multiple_of"),
         ({"tolerance": 0.0}, "tolerance"),
+        ({"tolerance": "small"}, "tolerance"),
+        ({"scale_threshold": float("nan")}, "scale_threshold"),
+        ({"input_range": ("a", "b")}, "input_range"),
+        ({"input_range": 1.0}, "input_range"),
+        ({"data": torch.zeros(0, 3, 12, 12)}, "no images"),
+        ({"data": torch.full((4, 3, 12, 12), float("nan"))}, "NaN"),
+        ({"data": [IMAGES]}, "tensor of images"),
         ({"scale_threshold": -1.0}, "scale_threshold"),
         ({"input_range": (1.0, 0.0)}, "input_range"),
         ({"input_range": (torch.zeros(4), torch.ones(4))}, "input_range"),
@@ -240,6 +273,41 @@ def test_wrong_arguments_are_refused_in_one_line(options, message):
     with pytest.raises(UserError, match=message) as refusal:
         shrink(with_dead(Chain), IMAGES, **options)
     assert "\n" not in str(refusal.value)
+
+
+def test_networks_of_other_tools_are_refused_by_name():
+    with warnings.catch_warnings(action="ignore"):
+        scripted = torch.jit.trace(nn.Sequential(nn.Conv2d(3, 4, 3)), IMAGES)
+        quantized = nn.Sequential(torch.ao.nn.quantized.Linear(3, 4))
+    for network, message in ((scripted, "torch.jit"), (quantized, "0 is quantized"), ({}, "dict is not a network")):
+        with pytest.raises(UserError, match=message):
+            audit(network, IMAGES)
+
+
+def test_what_other_tools_leave_in_a_module_is_no_obstacle():
+    network = with_dead(Chain, 0.0)
+    with warnings.catch_warnings(action="ignore"):
+        nn.utils.weight_norm(network.second[0])
+    l1_unstructured(network.classifier, "weight", 3)
+    network.first.register_forward_hook(lambda part, inputs, found: 2 * found)
+    network(IMAGES)  # leaves tensors with a gradient in the modules, which deepcopy refuses
+    smaller, report = shrink(network, IMAGES)
+    assert report.differences["relative"].max() <= 1e-4
+    assert torch.equal(smaller.eval()(IMAGES), network.eval()(IMAGES))
+    compiled = torch.compile(with_dead(Chain, 0.0), backend="eager")
+    smaller, report = shrink(nn.DataParallel(compiled), IMAGES)
+    assert report.features["removable"].any()
+    assert gap(with_dead(Chain, 0.0), smaller, IMAGES) <= 1e-6
+
+
+def test_each_output_is_compared_by_its_own_size():
+    inputs, large = (IMAGES,), torch.full((2,), 1e12)
+    found = differing(torch.float64, "random", inputs, [large, torch.tensor([1.0])], [large, torch.tensor([1.5])])
+    assert (found.absolute, found.relative) == (0.5, 0.5)
+    nan = torch.tensor([float("nan"), 1.0])
+    assert differing(torch.float64, "random", inputs, [nan], [nan]).relative == float("inf")
+    endless = torch.tensor([float("inf"), 1.0])
+    assert differing(torch.float64, "random", inputs, [endless], [endless]).relative == 0
 
 
 def test_a_network_without_norms_says_so():

@@ -1,0 +1,103 @@
+"""Whether a smaller network still runs the same operations: code may compute with a number of channels, as in x / x.shape[1].
+
+Random inputs show that where it changes the output, but not where it only would on others, behind a ReLU that happens to be
+closed; the graph of the smaller network shows it everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+
+from full_scale.removal.channels import Tracker, describe
+from full_scale.removal.graph import TracedNetwork, argument, operation
+from full_scale.removal.plan import Selection
+
+RESIZING = {"view", "reshape", "_unsafe_view", "flatten", "unflatten", "expand", "slice"}
+"""Operations that state the sizes of what they put out, which change with the channels that are followed through them."""
+
+
+def unlike(tracker: Tracker, selection: Selection, smaller: TracedNetwork) -> str | None:
+    """What a smaller network does otherwise than the analysed one; None if it is the same operations on fewer channels."""
+    graphs = (tracker.traced.graph, smaller.graph)
+    calls, again = ([node for node in graph.nodes if node.op not in ("placeholder", "output")] for graph in graphs)
+    if len(calls) != len(again):
+        return f"with fewer channels it runs {len(again)} operations, not {len(calls)}"
+    compared = _Comparison(tracker, selection, smaller)
+    other = next((a for a, b in zip(calls, again, strict=True) if not compared.same(a, b)), None)
+    return None if other is None else f"with fewer channels {describe(other)} does something else"
+
+
+class _Comparison:
+    """Compares operation by operation; `partners` maps a node's name to that of the node in the same place."""
+
+    def __init__(self, tracker: Tracker, selection: Selection, smaller: TracedNetwork) -> None:
+        self.tracker, self.selection, self.smaller = tracker, selection, smaller
+        self.partners = dict(zip(tracker.traced.inputs, smaller.inputs, strict=True))
+
+    def same(self, a: fx.Node, b: fx.Node) -> bool:
+        self.partners[a.name] = b.name
+        if a.op == "get_attr":
+            return b.op == "get_attr" and _code(a) == _code(b)
+        if a.target is not b.target:
+            return False
+        resizes = operation(a) in RESIZING and self.tracker.state(a) is not None
+        grouped = operation(a).startswith("conv")
+        pairs = zip(_arguments(a), _arguments(b), strict=True)
+        return self._sizes_fit(a, b) and all(self._equal(x, y, resizes or (grouped and isinstance(x, int))) for x, y in pairs)
+
+    def _equal(self, a: Any, b: Any, resized: bool) -> bool:
+        if isinstance(a, list | tuple):
+            lists = isinstance(b, list | tuple) and len(a) == len(b)
+            return lists and all(self._equal(x, y, resized) for x, y in zip(a, b, strict=True))
+        if isinstance(a, fx.Node):
+            return isinstance(b, fx.Node) and self._same_value(a, b)
+        if a is None and isinstance(b, fx.Node):
+            return self.smaller.names.get(b.name, "").endswith("bias")  # made to take up constants
+        return type(a) is type(b) and (a == b or (resized and isinstance(a, int)))
+
+    def _same_value(self, a: fx.Node, b: fx.Node) -> bool:
+        before, after = self.tracker.traced, self.smaller
+        if a.op != "placeholder" or a.name in before.inputs:
+            return self.partners.get(a.name) == b.name
+        if a.name in before.names:
+            return after.names.get(b.name) == before.names[a.name]
+        old, new = before.tensors.get(a.name), after.tensors.get(b.name)
+        return b.name not in after.names and old is not None and new is not None and torch.equal(old, new)
+
+    def _sizes_fit(self, a: fx.Node, b: fx.Node) -> bool:
+        before, after = _shapes(a), _shapes(b)
+        states = self.tracker.states.get(a, [])
+        if len(before) != len(after):
+            return False
+        for number, (old, new) in enumerate(zip(before, after, strict=True)):
+            state = states[number] if number < len(states) else None
+            wanted = list(old)
+            if state is not None:
+                wanted[state.axis] = int((~self.selection.goes(state.units)).sum())
+            if wanted != list(new):
+                return False
+        return True
+
+
+def _arguments(node: fx.Node) -> list[Any]:
+    """All arguments in the order of the operation's schema; as they are given, where it has none."""
+    schema = getattr(node.target, "_schema", None)
+    if schema is None:
+        return [list(node.args), sorted(node.kwargs.items())]
+    return [argument(node, formal.name) for formal in schema.arguments]
+
+
+def _shapes(node: fx.Node) -> list[Sequence[int]]:
+    value = node.meta.get("val")
+    values = value if isinstance(value, list | tuple) else [value]
+    return [tuple(part.shape) for part in values if isinstance(part, Tensor)]
+
+
+def _code(node: fx.Node) -> str:
+    """The operations of a graph within the graph, such as a branch of torch.cond."""
+    held = getattr(node.graph.owning_module, str(node.target), None)
+    return str(held.graph) if isinstance(held, fx.GraphModule) else str(held)
