@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -58,7 +59,8 @@ def _macs(network: nn.Module, inputs: Inputs) -> int:
 
 
 def _counted(network: nn.Module, inputs: Inputs) -> int:
-    with FlopCounterMode(display=False) as counter:
+    with warnings.catch_warnings(), FlopCounterMode(display=False) as counter:
+        warnings.simplefilter("ignore")  # a compiled network warns of the counter's hooks
         network(*inputs)
     return int(counter.get_total_flops()) // 2
 

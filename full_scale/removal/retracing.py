@@ -23,7 +23,7 @@ RESIZING = {"view", "reshape", "_unsafe_view", "flatten", "unflatten", "expand",
 def unlike(tracker: Tracker, selection: Selection, smaller: TracedNetwork) -> str | None:
     """What a smaller network does otherwise than the analysed one; None if it is the same operations on fewer channels."""
     graphs = (tracker.traced.graph, smaller.graph)
-    calls, again = ([node for node in graph.nodes if node.op not in ("placeholder", "output")] for graph in graphs)
+    calls, again = ([node for node in graph.nodes if node.op != "placeholder"] for graph in graphs)
     if len(calls) != len(again):
         return f"with fewer channels it runs {len(again)} operations, not {len(calls)}"
     compared = _Comparison(tracker, selection, smaller)
