@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from full_scale.experiments import interventions
 from full_scale.experiments.basic import batch_size
 from full_scale.experiments.protocols import MOMENTUM, PROTOCOLS
 from full_scale.layer import LAYER
@@ -48,9 +49,9 @@ def specs_of(name: str, preset: str) -> tuple[TrainSpec, ...]:
 
 
 def every_experiment() -> Iterator[Any]:
-    """Experiments of trainings alone; those that hold one are in `test_pruning_experiments`."""
+    """Experiments of trainings alone and untreated; `test_pruning_experiments` and `interventions` have the others."""
     for name, function in LAYER.names().items():
-        if not isinstance(function()[0], TrainSpec):
+        if not isinstance(function()[0], TrainSpec) or function.__module__ == interventions.__name__:
             continue
         for preset in PRESETS if inspect.signature(function).parameters else ("demo",):
             yield pytest.param(name, preset, id=f"{name} {preset}")

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from full_scale.models.basic_net import BasicNet
 from full_scale.removal import prune, shrink_training
 from mechanisms.validation import UserError
 from tests.full_scale.removal.structures import STRUCTURES, Chain, Residual, with_dead
@@ -138,3 +139,12 @@ def test_an_optimizer_of_another_network_is_refused():
     network = with_dead(Chain)
     with pytest.raises(UserError, match="optimizer"):
         shrink_training(network, torch.optim.SGD(with_dead(Chain).parameters(), lr=0.1), IMAGES)
+
+
+def test_the_order_of_weights_in_memory_does_not_matter():
+    """Channels last, one input channel: strides of axes of length 1 decide which copies torch makes."""
+    network = BasicNet(width=1 / 16).build((1, 8, 8), 10, 0).module.to(memory_format=torch.channels_last)
+    norms = {name: part for name, part in network.named_modules() if isinstance(part, nn.BatchNorm2d)}
+    masks = {name: torch.arange(part.num_features) < part.num_features // 2 for name, part in norms.items()}
+    smaller, _ = prune(network, masks, torch.zeros(2, 1, 8, 8))
+    assert [getattr(smaller, name).num_features for name in norms] == [part.num_features // 2 for part in norms.values()]
