@@ -91,11 +91,16 @@ def test_the_split_itself() -> None:
     np.testing.assert_array_equal(forces["denominator"], 1)
 
 
-def test_scales_decayed_without_their_shifts_are_refused() -> None:
+def test_scales_decayed_in_one_layer_alone_are_pulled_there_alone() -> None:
     network = two_layers()
-    decayed = {"1.weight": network.layers[0].norm.weight}
-    with pytest.raises(ValueError, match="all decayed or all free"):
-        ForceProbe(network, ParameterGroups(decayed, {}), Adam(), L2(), RATE)
+    first, before = network.layers[0], scales(network)
+    decayed = {"1.weight": first.norm.weight}
+    groups = ParameterGroups(decayed, {n: p for n, p in network.module.named_parameters() if p is not first.norm.weight})
+    probe = ForceProbe(network, groups, SGD(), L2(strength=0.1), RATE)
+    random_gradients(network.module, torch.Generator().manual_seed(3))
+    probe.observe(1.0)
+    expected = np.where(np.arange(len(before)) < first.features, -RATE * 0.1 * before, 0)
+    np.testing.assert_allclose(probe.forces()["reg_force"], expected, rtol=1e-6)
 
 
 @torch.no_grad()
