@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from full_scale.augmentation import AbstractAugmentation, Flip
+from full_scale.batches import _crop_stream, training_batches
 from full_scale.cohort import run_together
 from full_scale.data.base import Examples
 from full_scale.data.decoding import DRAWS as CROP_DRAWS
@@ -113,9 +115,13 @@ def test_only_training_crops_what_is_decoded_and_only_where_asked(name: str, mon
     assert sum(crop is not None for crop in crops) == AUGMENTATIONS[name].crops
 
 
+def batches_of(training: Training) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    return training_batches(training.spec, training.seed, training.train, training.workers, training.device, first=training.done)
+
+
 def crop_draws(training: Training, first: int, number: int) -> np.ndarray:
     images = training.spec.batch_size // training.workers.count
-    return training._crop_stream(first)(number).random((images, CROP_DRAWS))
+    return _crop_stream(training.spec, training.seed, training.workers, first)(number).random((images, CROP_DRAWS))
 
 
 def test_crops_are_drawn_by_batch_and_seed_whatever_was_done_before() -> None:
@@ -136,7 +142,7 @@ def test_the_batches_of_a_resumed_training_ask_for_their_own_crops(monkeypatch: 
     monkeypatch.setattr(Examples, "batches", decoding)
     training = Training(dataclasses.replace(TINY, augmentation=AUGMENTATIONS["flip_crop"]()), 0)
     for training.done in (0, 2):
-        next(training._batches())
+        next(batches_of(training))
     assert asked[2] == asked[3]
     assert len(set(asked)) == 5
 
@@ -144,11 +150,11 @@ def test_the_batches_of_a_resumed_training_ask_for_their_own_crops(monkeypatch: 
 @pytest.mark.parametrize("count", [2, 4])
 def test_processes_draw_slices_of_what_one_draws(count: int) -> None:
     training = Training(dataclasses.replace(TINY, augmentation=AUGMENTATIONS["flip_crop"]()), 0)
-    images, labels = next(training._batches())
+    images, labels = next(batches_of(training))
     crops, parts = crop_draws(training, 3, 1), []
     training.workers.count = count
     for training.workers.rank in range(count):
-        parts.append((*next(training._batches()), torch.from_numpy(crop_draws(training, 3, 1))))
+        parts.append((*next(batches_of(training)), torch.from_numpy(crop_draws(training, 3, 1))))
     for whole, pieces in zip((images, labels, torch.from_numpy(crops)), zip(*parts, strict=True), strict=True):
         assert torch.equal(torch.cat(pieces), whole)
 
