@@ -28,6 +28,7 @@ from full_scale.models.basic_net import BasicNet
 from full_scale.models.resnet import ResNet
 from full_scale.models.unet import UNet
 from full_scale.probes import measure_features
+from full_scale.process import computing
 from full_scale.spec import TrainSpec
 from full_scale.train import Training, run
 from mechanisms.experiments.specs import from_json, override_all, spec_id, to_json
@@ -273,10 +274,11 @@ def test_a_treated_training_goes_on_from_a_checkpoint_bit_for_bit(tmp_path: Any,
     monkeypatch.setenv("IMPLICIT_SPARSITY_CHECKPOINT_SECONDS", "0")
     spec = dataclasses.replace(TINY, interventions=EVERYTHING)
     whole, _ = run(spec, 0)
-    stopped = Training(spec, 0, tmp_path)
-    for done in stopped.steps():
-        if done == 4:
-            break
+    with computing():
+        stopped = Training(spec, 0, tmp_path)
+        for done in stopped.steps():
+            if done == 4:
+                break
     resumed, extra = run(spec, 0, tmp_path)
     assert extra["resumptions"] == 1
     for name, table in whole.items():
