@@ -4,7 +4,7 @@ BIN := .venv/bin
 JOBS ?= 2
 export MPLBACKEND := Agg
 
-.PHONY: install demo test lint types clean
+.PHONY: install demo test lint types api dist dist-tests clean
 
 install: .venv/.installed
 
@@ -29,6 +29,19 @@ lint: install
 
 types: install
 	$(BIN)/mypy
+
+api: install
+	$(BIN)/python -m pip install --quiet pdoc==16.0.0
+	$(BIN)/pdoc --output-directory build/api mechanisms toy full_scale figures
+
+dist: install
+	$(BIN)/python -m pip install --quiet build==1.6.1
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+	PYTHON=$(PYTHON) tests/try_distribution.sh dist
+
+dist-tests: dist
+	PYTHON=$(PYTHON) tests/try_distribution.sh dist tests
 
 clean:
 	rm -rf .venv *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+import mechanisms
+
+ROOT = Path(mechanisms.__file__).resolve().parents[1]
 ROOMS = {"mechanisms": set(), "toy": {"mechanisms"}, "full_scale": {"mechanisms"}, "figures": {"mechanisms", "toy", "full_scale"}}
 FILES = [path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))]
 

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import mechanisms
 from mechanisms.criteria import all_criteria, require_criteria, score
 from mechanisms.experiments.streams import stream
 from mechanisms.predictions import product_threshold
@@ -119,7 +120,7 @@ def test_the_recipe_of_the_documentation_works_as_written(tmp_path: Path) -> Non
     (place, code, check) = re.search(
         r"`(mechanisms/criteria/\w+\.py)`.*?```python\n(.*?)```.*?```python\n(.*?)```", text, re.DOTALL
     ).groups()  # type: ignore[union-attr]
-    shutil.copytree(ROOT / "mechanisms", tmp_path / "mechanisms", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(Path(mechanisms.__file__).parent, tmp_path / "mechanisms", ignore=shutil.ignore_patterns("__pycache__"))
     assert not (tmp_path / place).exists()
     (tmp_path / place).write_text(code, encoding="utf-8")
     done = subprocess.run([sys.executable, "-c", check], cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}, capture_output=True)

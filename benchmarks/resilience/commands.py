@@ -1,0 +1,95 @@
+"""The commands that are tried, and the small workspace that they work in."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[2]
+LIMIT = 600
+"""Seconds after which a command counts as hanging."""
+TINY = ("steps=8", "network.width=0.125")
+NETWORK = ("basic_net", "width=0.125", "--input", "1,1,8,8")
+
+
+@dataclass(frozen=True)
+class Command:
+    """One verb with arguments, run in a workspace; `reads` and `writes` are paths below it."""
+
+    verb: str
+    words: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
+    writes: str = ""
+
+    @property
+    def line(self) -> list[str]:
+        """The command with the interpreter."""
+        return [sys.executable, "-m", *self.verb.split(), *self.words]
+
+
+COMMANDS = (
+    Command("toy list"),
+    Command("toy show", ("stability",), ("runs",)),
+    Command("toy run", ("stability", "--seeds", "2"), ("runs",), "runs"),
+    Command("full_scale list"),
+    Command("full_scale show", ("leaky", *TINY), ("runs",)),
+    Command("full_scale run", ("leaky", *TINY, "--seeds", "1"), ("runs",), "runs"),
+    Command(
+        "full_scale audit",
+        (*NETWORK, "--weights", "weights.safetensors", "--data", "images.npy", "--out", "out/audit.json"),
+        ("weights.safetensors", "images.npy"),
+        "out",
+    ),
+    Command("full_scale shrink", (*NETWORK, "--weights", "weights.pt", "--out", "out/small.safetensors"), ("weights.pt",), "out"),
+    Command("figures list"),
+    Command("figures draw", ("decay", "--out", "out"), ("runs",), "out"),
+    Command("mechanisms verdict", ("P7",), ("runs",), "runs"),
+    Command("mechanisms preregister", ("gate", "--out", "out"), ("runs",), "out"),
+    Command("mechanisms exponent", ("--seeds", "1"), ("runs",), "runs"),
+    Command("mechanisms translate", ("--rule", "AdamW", "--learning-rate", "1e-3", "--weight-decay", "0.01", "--steps", "1000")),
+)
+"""One command of each verb; what it does takes seconds."""
+
+
+def environment() -> dict[str, str]:
+    """That of a command: this checkout, one thread."""
+    return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
+
+
+def start(command: Command, place: Path) -> subprocess.Popen[str]:
+    """The command, running in a workspace."""
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command.line, cwd=place, env=environment(), stdout=pipe, stderr=pipe, text=True)
+
+
+def finished(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    """(status, standard output, standard error) of a command; a hanging one is killed and has status 124."""
+    try:
+        out, err = process.communicate(timeout=LIMIT)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return 124, *process.communicate()
+    return process.returncode, out, err
+
+
+def prepare(place: Path) -> None:
+    """Writes what the commands read: weights of a network with dead filters, images; and an empty folder for what they write."""
+    import safetensors.torch
+    import torch
+
+    from full_scale.verbs.parts.networks import network_of
+
+    network, _ = network_of("basic_net", ["width=0.125"], (1, 1, 8, 8), None)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.weight.data[::3] = 0
+            module.bias.data[::3] = -1
+    (place / "out").mkdir(parents=True)
+    torch.save(network.state_dict(), place / "weights.pt")
+    safetensors.torch.save_file(network.state_dict(), place / "weights.safetensors")
+    np.save(place / "images.npy", np.random.default_rng(0).standard_normal((20, 1, 8, 8)).astype(np.float32))
