@@ -84,9 +84,9 @@ class L1OfPart(AbstractPenalty):
 class GroupLasso(AbstractPenalty):
     """Σ_g ‖W_g‖₂, a group for each feature: its filter (`incoming`), or the input channel that reads it (`outgoing`).
 
-    Source: Wen, Wu, Wang, Chen and Li, Learning Structured Sparsity in Deep Neural Networks, NeurIPS 2016, without
-    weights for the sizes of groups. The gradient is not defined where a whole group is 0: there it is 0, a dead group is left alone. Behind
-    BatchNorm a filter's norm does not change the function.
+    Source: Wen, Wu, Wang, Chen and Li, Learning Structured Sparsity in Deep Neural Networks, NeurIPS 2016, without weights for
+    the sizes of groups. The gradient is not defined where a whole group is 0: there it is 0, a dead group is left alone.
+    Behind BatchNorm a filter's norm does not change the function.
     """
 
     name: ClassVar[str] = "group_lasso"
