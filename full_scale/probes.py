@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +26,8 @@ from mechanisms.update_rules import AbstractUpdateRule
 
 FORCES = ("loss_force", "reg_force", "denominator")
 IMAGES_AT_ONCE = 500
+Pulls = tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]
+"""Of a parameter: what penalties add to its gradient inside the rule, and what they take from it beside the rule's update."""
 OTHER_THRESHOLDS = {"selectivity_1e-2": 1e-2, "selectivity_1e-1": 1e-1}
 """Column → the share of a feature's own maximum below which an image counts as not using it."""
 
@@ -59,11 +61,37 @@ class ForceProbe:
         self.last: Step | None = None
         """The last update of scales and shifts, in the same order; None before the first one and right after a resumption."""
 
-    def observe(self, schedule_scale: float) -> None:
-        """Follows the update that the optimizer is about to make."""
+    def observe(self, schedule_scale: float, pulls: Pulls | None = None) -> None:
+        """Follows the update that the optimizer is about to make; the pulls of penalties count as forces of the regularizer."""
         w, g = _flat(self._parameters), _flat([p.grad for p in self._parameters])
-        self.last = dynamics_step(w, g, self.state, learning_rate=self._learning_rate, schedule_scale=schedule_scale, **self._law)
+        if pulls is None or not self._parameters:
+            self.last = dynamics_step(
+                w, g, self.state, learning_rate=self._learning_rate, schedule_scale=schedule_scale, **self._law
+            )
+        else:
+            inside, beside = (_flat([pull(p) for p in self._parameters]) for pull in pulls)
+            self.last = self._pulled(w, g, schedule_scale, inside, beside)
         self.state = self.last.state
+
+    def _pulled(self, w: Any, g: Any, schedule_scale: float, inside: Any, beside: Any) -> Step:
+        """The step with further terms of the regularizer inside the rule's gradient and beside its update."""
+        rule, regularizer = self._law["rule"], self._law["regularizer"]
+        own, rates = regularizer.gradient(w), regularizer.rates(self._learning_rate, schedule_scale)
+        coefficients = tuple(map(float, rule.coefficients(self.state.step + 1)))
+        *_, loss_force, reg_force, denominator, filters = split_step(rule.direction)(
+            w,
+            g,
+            rates[0] * own + inside,
+            self.state.filters,
+            coefficients,
+            1.0,
+            self._learning_rate * schedule_scale,
+            0.0 * schedule_scale,
+        )
+        reg_force = reg_force - (rates[1] * own + beside)
+        denominator = denominator + 0 * w  # a rule without denominator has one number
+        state = DynamicsState(self.state.step + 1, filters)
+        return Step(w + (loss_force + reg_force), state, loss_force, reg_force, denominator)
 
     def replay(self, coefficients: tuple[Tensor, ...], learning_rate: Tensor, beside: Tensor) -> None:
         """As `observe`, with the numbers of the step on the device of the network; the state changes in place."""
@@ -269,32 +297,3 @@ def _columns(layer: FeatureLayer, peaks: Tensor, zeros: Tensor, batch_size: int)
         **{name: selectivity(peaks, threshold) for name, threshold in OTHER_THRESHOLDS.items()},
     }
     return {name: column.numpy(force=True) for name, column in columns.items()}
-
-
-@contextmanager
-@torch.no_grad()
-def without_features(network: BuiltNetwork, removed: pd.Series) -> Iterator[None]:
-    """Within it, the marked rows of `feature_table` have scale and shift 0, so that they put out act(0) = 0.
-
-    Where a layer has no normalization, what makes the feature is 0 instead.
-    """
-    marks = torch.split(torch.from_numpy(removed.to_numpy(dtype=bool, copy=True)), [layer.features for layer in network.layers])
-    kept = []
-    try:
-        for layer, mark in zip(network.layers, marks, strict=True):
-            for parameter in (layer.norm or layer.conv).parameters(recurse=False):
-                kept.append((parameter, parameter.clone()))
-                rows = _by_feature(parameter, layer)
-                rows[mark.to(parameter.device).view(rows.shape[: rows.dim() - parameter.dim() + 1])] = 0
-        yield
-    finally:
-        for parameter, before in kept:
-            parameter.copy_(before)
-
-
-def _by_feature(parameter: Tensor, layer: FeatureLayer) -> Tensor:
-    """A view of the parameter with the features of its layer on the first axis, or on the first two, by groups."""
-    if parameter is not layer.conv.weight or not isinstance(layer.conv, nn.ConvTranspose2d):
-        return parameter
-    groups, size = layer.conv.groups, parameter.shape
-    return parameter.view(groups, size[0] // groups, *size[1:]).transpose(1, 2)

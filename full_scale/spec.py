@@ -12,6 +12,9 @@ from full_scale.data.digits import Digits
 from full_scale.interventions import AbstractIntervention
 from full_scale.models.base import AbstractNetwork
 from full_scale.models.basic_net import BasicNet
+from mechanisms.after_update import AbstractAfterUpdate
+from mechanisms.experiments.added_fields import added
+from mechanisms.penalties import AbstractPenalty
 from mechanisms.regularizers import AbstractRegularizer
 from mechanisms.schedules import AbstractSchedule, Stepwise
 from mechanisms.update_rules import AbstractUpdateRule
@@ -39,6 +42,10 @@ class TrainSpec:
 
     `interventions` change the training on purpose (`full_scale.interventions`), each from the moment when its `step` updates are
     done, in the order given. The `features` then say which filters are treated.
+
+    `penalties` act on one part of every layer of features, whatever `decayed` names, each by its own coupling
+    (`mechanisms.penalties`); `after_update` are steps after each update that are no gradients (`mechanisms.after_update`), before
+    those of interventions.
     """
 
     data: AbstractDataset = field(default_factory=Digits)
@@ -57,6 +64,8 @@ class TrainSpec:
     probes: int = 0
     probe_images: int = 1000
     interventions: tuple[AbstractIntervention, ...] = ()
+    penalties: tuple[AbstractPenalty, ...] = added(())
+    after_update: tuple[AbstractAfterUpdate, ...] = added(())
 
     def __post_init__(self) -> None:
         require_choice("decayed", self.decayed, DECAYED)

@@ -23,8 +23,10 @@ from full_scale.models.base import BuiltNetwork
 from full_scale.optimizer import AbstractOptimizer, TorchOptimizer, can_replay, make_optimizer
 from full_scale.parallel import Workers, forward_in_shards
 from full_scale.parameters import group_parameters
-from full_scale.probes import ForceProbe, Observation, feature_table, mixed_order, observe, without_features
+from full_scale.probes import ForceProbe, Observation, feature_table, mixed_order, observe
 from full_scale.process import chosen_device, computing, describe, memory_named
+from full_scale.silencing import without_features
+from full_scale.sparsifiers import Sparsifiers
 from full_scale.spec import TrainSpec
 from full_scale.treatment import Treatment
 from mechanisms.dynamics import DynamicsState
@@ -94,6 +96,7 @@ class Training:
         groups = group_parameters(self.network.module, spec.decayed)
         self.groups = groups if self.treatment is None else self.treatment.regrouped(groups)
         self._require_parameters()
+        self.sparsifiers = Sparsifiers(self) if spec.penalties or spec.after_update else None
         self.noise = int(stream(seed, "network").integers(2**62))
         self._follow_law(spec.rule, spec.regularizer, spec.learning_rate)
         self.module = self.workers.wrap(self.network.module)
@@ -112,7 +115,7 @@ class Training:
         self.probe = ForceProbe(self.network, self.groups, **self.law)
 
     def _replays(self) -> bool:
-        alone = self.workers.count == 1 and self.treatment is None
+        alone = self.workers.count == 1 and self.treatment is None and self.sparsifiers is None
         return self.device.type == "cuda" and can_replay(self.spec.rule) and alone
 
     def _device_step(self) -> DeviceStep:
@@ -174,8 +177,11 @@ class Training:
             loss.backward()  # type: ignore[no-untyped-call]
             if self.treatment is not None:
                 self.treatment.change_gradients()
-            self.probe.observe(scale)
-            self.optimizer.step(scale)
+            if self.sparsifiers is None:
+                self.probe.observe(scale)
+                self.optimizer.step(scale)
+            else:
+                self.sparsifiers.step(scale)
             if self.treatment is not None:
                 self.treatment.after_update()
 
@@ -249,6 +255,7 @@ class Training:
             "seconds": self._spent(),
             "resumptions": self.resumptions,
             "treatment": [] if self.treatment is None else self.treatment.state(),
+            "sparsifiers": None if self.sparsifiers is None else self.sparsifiers.state(),
         }
 
     def _restore(self, kept: dict[str, Any]) -> None:
@@ -256,6 +263,8 @@ class Training:
         self.network.module.load_state_dict(kept["module"])
         if self.treatment is not None:
             self.treatment.restore(kept["treatment"])
+        if self.sparsifiers is not None:
+            self.sparsifiers.restore(kept["sparsifiers"])
         self.optimizer.load_state_dict(kept["optimizer"])
         steps, filters = kept["probe"]
         numpy = isinstance(self.probe.state.filters[0], np.ndarray)

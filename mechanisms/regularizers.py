@@ -22,6 +22,16 @@ from mechanisms.validation import require_at_least, require_choice
 COUPLINGS = ("coupled", "decoupled", "independent")
 
 
+def entrance(coupling: str, learning_rate: Array, schedule_scale: Array) -> tuple[float, Array]:
+    """The weights with which the gradient of a penalty enters a step: inside the rule's gradient, and beside its update."""
+    beside = {
+        "coupled": 0.0 * schedule_scale,
+        "decoupled": learning_rate * schedule_scale,
+        "independent": schedule_scale,
+    }[coupling]
+    return float(coupling == "coupled"), beside
+
+
 @dataclass(frozen=True)
 class AbstractRegularizer(abc.ABC):
     """Strength λ >= 0 and coupling; `name` is what a user types."""
@@ -45,12 +55,7 @@ class AbstractRegularizer(abc.ABC):
 
     def rates(self, learning_rate: Array, schedule_scale: Array) -> tuple[float, Array]:
         """How λ r(w) enters a step: its weight inside the rule's gradient, and beside the rule's update (numbers or arrays)."""
-        beside = {
-            "coupled": 0.0 * schedule_scale,
-            "decoupled": learning_rate * schedule_scale,
-            "independent": schedule_scale,
-        }[self.coupling]
-        return float(self.coupling == "coupled"), beside
+        return entrance(self.coupling, learning_rate, schedule_scale)
 
 
 @dataclass(frozen=True)

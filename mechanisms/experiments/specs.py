@@ -2,6 +2,7 @@
 
 A field whose annotation is an abstract class ("rule: AbstractUpdateRule") is a choice: any final subclass, by its `name`. A class
 with `written_as` is written out instead, "NAME:…", and its `parse` reads that text.
+Fields that a class got later are declared by `added_fields.added`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar, cast
 
 from mechanisms import torch_rules as torch_rules  # its rule is a choice of `rule` too
+from mechanisms.experiments.added_fields import added_fields
 from mechanisms.validation import InvalidValue, UserError, is_finite, require
 
 Spec = TypeVar("Spec")
@@ -60,9 +62,12 @@ def is_choice(annotation: Any) -> bool:
 
 
 def to_json(spec: Any) -> dict[str, Any]:
-    """The spec as plain JSON values, every field written, defaults included, cast by its annotation."""
+    """The spec as plain JSON values, cast by its annotation; every field but added ones at their default is written."""
     cls = type(spec)
     fields = {name: _plain(getattr(spec, name), hint, name) for name, hint in field_types(cls).items()}
+    for name, default in added_fields(cls).items():
+        if fields[name] == _plain(default, field_types(cls)[name], name):
+            del fields[name]
     return {TYPE_KEY: getattr(cls, "name", cls.__name__), **fields}
 
 
@@ -120,10 +125,10 @@ def _cast_to_one_of(options: tuple[Any, ...], value: Any, field: str) -> Any:
 def from_json(cls: type[Spec], data: Mapping[str, Any]) -> Spec:
     """The spec that `to_json` wrote; raises `InvalidValue` on an unknown or a missing field."""
     hints = field_types(cls)
-    unknown, missing = set(data) - set(hints) - {TYPE_KEY}, set(hints) - set(data)
+    unknown, missing = set(data) - set(hints) - {TYPE_KEY}, set(hints) - set(data) - set(added_fields(cls))
     if unknown or missing:
         raise InvalidValue(f"{cls.__name__}: unknown fields {sorted(unknown)}, missing fields {sorted(missing)}")
-    return cls(**{name: _revive(hint, data[name], name) for name, hint in hints.items()})
+    return cls(**{name: _revive(hint, data[name], name) for name, hint in hints.items() if name in data})
 
 
 def _revive(annotation: Any, value: Any, field: str) -> Any:

@@ -13,7 +13,8 @@ from torch import nn
 from full_scale.data.base import Examples
 from full_scale.data.custom_data import CustomData
 from full_scale.models.base import BuiltNetwork, FeatureLayer
-from full_scale.probes import measure_features, observe, without_features
+from full_scale.probes import measure_features, observe
+from full_scale.silencing import without_features
 from full_scale.spec import TrainSpec
 from full_scale.train import Training, run
 from mechanisms.regularizers import L2

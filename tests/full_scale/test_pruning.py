@@ -15,9 +15,9 @@ import torch
 from full_scale.kinds import KINDS, run_together, spec_of
 from full_scale.layer import LAYER
 from full_scale.models.basic_net import BasicNet
-from full_scale.probes import without_features
 from full_scale.pruning import finished, run, run_matched, without
 from full_scale.pruning_spec import PROTOCOLS, EarlySpec, MatchedSpec, PruningSpec
+from full_scale.silencing import without_features
 from full_scale.spec import TrainSpec
 from full_scale.train import Training
 from full_scale.train import run as run_training

@@ -4,11 +4,14 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
+from typing import ClassVar
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mechanisms.experiments.added_fields import added
 from mechanisms.experiments.specs import (
     cast_to,
     choices,
@@ -80,6 +83,52 @@ def test_every_field_is_written():
     written = to_json(ToySpec())
     assert written["rule"] == {"type": "adam", "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-08}
     assert set(written) == {"type", *ToySpec.__dataclass_fields__}
+
+
+@dataclass(frozen=True)
+class Early:
+    """A spec class as it was when records were made."""
+
+    name: ClassVar[str] = "one"
+    steps: int = 3
+
+
+@dataclass(frozen=True)
+class Late:
+    """The same class with fields added since."""
+
+    name: ClassVar[str] = "one"
+    rate: float = added(0.0)
+    parts: tuple[float, ...] = added(())
+    steps: int = 3
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A spec that holds one with added fields."""
+
+    inner: Late
+
+
+def test_added_fields_at_their_default_leave_identity_and_json_as_they_were():
+    assert to_json(Late()) == to_json(Early())
+    assert spec_id(Late()) == spec_id(Early()) == spec_id(Late(rate=0))
+    assert from_json(Late, to_json(Early(steps=5))) == Late(steps=5)
+    assert from_json(Holder, to_json(Holder(Late()))) == Holder(Late())
+
+
+def test_added_fields_off_their_default_are_written_and_read():
+    spec = Late(rate=2, parts=(1.0,))
+    assert to_json(spec) == {"type": "one", "rate": 2.0, "parts": [1.0], "steps": 3}
+    assert len({spec_id(Early()), spec_id(Late(rate=2)), spec_id(Late(parts=(1.0,)))}) == 3
+    assert from_json(Late, to_json(spec)) == spec
+    with pytest.raises(InvalidValue, match="missing fields \\['steps'\\]"):
+        from_json(Late, {"type": "one", "rate": 2.0})
+
+
+def test_added_fields_are_fields_on_the_command_line():
+    assert "rate" in flatten(Late())
+    assert override(Late(), "rate", 3).rate == 3
 
 
 def test_override_sets_nested_fields_and_choices():
