@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA = 1
+LARGEST_TABLE = 1 << 33
+"""Bytes of one table in memory: a small file that unpacks to more is not one of ours."""
 MANIFEST = "manifest.json"
 Tables = Mapping[str, "pd.DataFrame"]
 
@@ -199,6 +201,8 @@ def read_tables(folder: Path, manifest: Mapping[str, Any]) -> dict[str, pd.DataF
     try:
         if not manifest["tables"]:
             raise ValueError("its manifest names no table")
+        if strange := [name for name in manifest["tables"] if not name.isidentifier()]:
+            raise ValueError(f"its manifest names a table {strange[0]!r}")
         return {name: _read_table(folder / f"{name}.npz", entry) for name, entry in manifest["tables"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DamagedRecord(f"record {folder}: {error}") from None
@@ -227,6 +231,8 @@ def _read_table(path: Path, entry: Mapping[str, Any]) -> pd.DataFrame:
     if _digest(path) != entry["sha256"]:
         raise ValueError(f"table {path.name} is not what was written (checksum)")
     with np.load(path, allow_pickle=False) as arrays:
+        if sum(member.file_size for member in arrays.zip.infolist()) > LARGEST_TABLE:
+            raise ValueError(f"table {path.name} unpacks to more than {LARGEST_TABLE} bytes")
         if set(arrays.files) != set(entry["columns"]) or {len(arrays[name]) for name in arrays.files} - {entry["rows"]}:
             raise ValueError(f"table {path.name} has other columns or rows than its manifest says")
         return pd.DataFrame({name: arrays[name] for name in entry["columns"]})

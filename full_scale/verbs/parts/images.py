@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 FILES = (".npy", ".npz")
+LARGEST = 1 << 34
+"""Bytes that an .npz may unpack to; larger sets belong into an .npy, which is read in place."""
 
 
 def images_of(text: str, most: int | None, dtype: torch.dtype) -> Tensor:
@@ -40,11 +42,7 @@ def images_of(text: str, most: int | None, dtype: torch.dtype) -> Tensor:
 def _from_file(file: Path) -> np.ndarray:
     """The array of a file; of several, the one that is called "images"."""
     try:
-        content: Any = np.load(file, mmap_mode="r", allow_pickle=False)
-        if isinstance(content, np.lib.npyio.NpzFile):
-            with content:
-                name = content.files[0] if len(content.files) == 1 else "images"
-                content = content[name]
+        content: Any = np.lib.format.open_memmap(file, mode="r") if file.suffix == ".npy" else _only_array(file)
     except KeyError:
         raise UserError(f"{file} holds several arrays and none is called images: name the one that counts") from None
     except Exception as problem:
@@ -55,6 +53,14 @@ def _from_file(file: Path) -> np.ndarray:
             f"{file} holds {content.dtype} of shape {content.shape}: give normalized numbers as the network sees them, (N, …)"
         )
     return np.asarray(content) if content.dtype.isnative else content.astype(content.dtype.newbyteorder("="))
+
+
+def _only_array(file: Path) -> np.ndarray:
+    with file.open("rb") as opened, np.lib.npyio.NpzFile(opened, allow_pickle=False) as arrays:
+        if sum(member.file_size for member in arrays.zip.infolist()) > LARGEST:
+            raise ValueError(f"it unpacks to more than {LARGEST} bytes")
+        content: np.ndarray = arrays[arrays.files[0] if len(arrays.files) == 1 else "images"]
+        return content
 
 
 def _from_dataset(dataset: AbstractDataset, most: int | None) -> Tensor:
