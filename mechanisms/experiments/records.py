@@ -216,7 +216,7 @@ def _digest(path: Path) -> str:
 def _write_table(path: Path, table: pd.DataFrame) -> dict[str, Any]:
     arrays = {str(name): to_array(table[name]) for name in table.columns}
     content = io.BytesIO()
-    np.savez_compressed(content, allow_pickle=False, **arrays)
+    np.savez_compressed(content, **arrays)  # type: ignore[arg-type]
     write_synced(path, content.getvalue())
     columns = {
         name: {"dtype": array.dtype.str, **({"unit": COLUMNS[name].unit} if name in COLUMNS else {})}
