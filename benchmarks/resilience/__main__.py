@@ -21,6 +21,8 @@ from benchmarks.resilience.process_faults import Trial, process_trials, repeated
 from mechanisms.experiments.command_line import OneLineParser, add_json_argument, print_rows
 from mechanisms.experiments.runner import say
 
+NOT_TRIED = "not tried"
+
 
 def main() -> int:
     """Prints one row a verb and one column a fault: how often it was tried, and what went wrong."""
@@ -30,13 +32,25 @@ def main() -> int:
         for command in (command for command in COMMANDS if options.verb in (None, command.verb)):
             row: dict[str, str] = {"verb": command.verb}
             for fault, tried, wrong in tried_on(command, Path(folder), options):
-                row[fault] = "not tried" if not tried else f"{len(wrong)} of {tried} WRONG" if wrong else f"{tried} ok"
+                row[fault] = NOT_TRIED if not tried else f"{len(wrong)} of {tried} WRONG" if wrong else f"{tried} ok"
                 bad += [f"{command.verb}, {fault}: {line}" for line in wrong]
             rows.append(row)
-    print_rows(rows, options.json)
+    if options.markdown:
+        print_markdown(rows)
+    else:
+        print_rows(rows, options.json)
     for line in bad:
         say(line)
     return 1 if bad else 0
+
+
+def print_markdown(rows: list[dict[str, str]]) -> None:
+    """Prints the table for a page of the documentation, and how many trials there were."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    for cells in (names, ["---"] * len(names), *([row.get(name, "–") for name in names] for row in rows)):
+        print(f"| {' | '.join(cells)} |")
+    counted = [cell.split()[-2] for row in rows for name, cell in row.items() if name != "verb" and cell != NOT_TRIED]
+    print(f"\n{sum(map(int, counted))} trials.")
 
 
 def _options() -> argparse.Namespace:
@@ -45,6 +59,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--variants", type=int, default=20, help="damaged variants of what a verb reads (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the random moments and places (%(default)s)")
     parser.add_argument("--verb", choices=[command.verb for command in COMMANDS], help="only this one")
+    parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
     add_json_argument(parser)
     return parser.parse_args()
 
