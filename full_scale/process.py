@@ -33,7 +33,7 @@ def chosen_device() -> torch.device:
 
 
 def _own_gpu(count: int) -> int:
-    """Which GPU of this machine is this process's: workers take them in turn, so that more workers than GPUs share them evenly."""
+    """Which GPU is this process's: the workers of a machine take them in turn, so that more workers share them evenly."""
     number = os.environ.get("LOCAL_RANK") or os.environ.get(WORKER) or "0"
     return int(number) % max(1, count)
 

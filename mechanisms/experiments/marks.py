@@ -57,9 +57,12 @@ def take(path: Path, sweep: str, stale: bytes | None = None) -> Mark | bytes:
     """
     owner = _owner(sweep)
     found: bytes | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return Mark(path)
     for _ in range(ATTEMPTS):
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("xb") as file:
                 file.write(owner + b"%012d\n" % 0)
             return Mark(path, owner)
@@ -71,7 +74,7 @@ def take(path: Path, sweep: str, stale: bytes | None = None) -> Mark | bytes:
             return found
         if found is not None:
             _discard(path)
-    return found or b""
+    return Mark(path) if found is None else found
 
 
 def _owner(sweep: str) -> bytes:

@@ -175,8 +175,11 @@ class Store:
 
 
 def spec_columns(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Column → value of the fields of a flattened spec; several values in one are a text ("scale+shift"), none no column."""
-    told = {name: value for name, value in fields.items() if value not in ((), [])}
+    """Column → value of the fields of a flattened spec; several values in one are a text ("scale+shift"), none no column.
+
+    The axes of a grid are no columns: its tables have one for each of them already.
+    """
+    told = {name: value for name, value in fields.items() if value not in ((), []) and name.partition(".")[0] != "axes"}
     return {SPEC_PREFIX + k: "+".join(map(str, v)) if isinstance(v, list | tuple) else v for k, v in told.items()}
 
 

@@ -30,8 +30,8 @@ from mechanisms.experiments.work import Outcome, Task, Unit, failed, perform, se
 from mechanisms.validation import UserError, require_whole
 
 MOST_GIVEN_OUT = 10_000
-MOST_DEATHS = 3
-"""So many times a run may be under way when a worker process is killed, before it counts as failed."""
+MOST_DEATHS = 2
+"""So many times a worker process may be killed while it makes one run and nothing else is made, before that counts as failed."""
 SECONDS_BETWEEN_LOOKS = 1.0
 """At what other sweeps are making."""
 
@@ -106,6 +106,7 @@ class Sweep:
         self.layer, self.store, self.together, self.progress = layer, store, together, progress
         self.name = uuid.uuid4().hex if marked else None
         self.todo, self.waiting = deque(units), dict[Unit, Path]()
+        self.suspects, self.alone = deque[Unit](), False
         self.given_out: dict[Future[list[Outcome]], tuple[Unit, ...]] = {}
         self.ended = queue.SimpleQueue[Future[list[Outcome]]]()
         self.stale: dict[Unit, bytes] = {}
@@ -117,7 +118,7 @@ class Sweep:
     def work(self, opener: Callable[[], AbstractContextManager[Executor]]) -> None:
         """Goes on until every unit has a record or has failed."""
         try:
-            while self.todo or self.waiting:
+            while self.todo or self.waiting or self.suspects:
                 with opener() as executor:
                     self._work_with(executor)
         except KeyboardInterrupt:
@@ -135,7 +136,7 @@ class Sweep:
     def _work_with(self, executor: Executor) -> None:
         """As `work`, until the executor breaks."""
         whole = True
-        while whole and (self.todo or self.given_out or self.waiting):
+        while whole and (self.todo or self.given_out or self.waiting or self.suspects):
             whole = self._give_out(executor)
             for future in self._some_ended():
                 whole = self._take(future) and whole
@@ -144,9 +145,11 @@ class Sweep:
             self._take(future)
 
     def _give_out(self, executor: Executor) -> bool:
-        """Gives out what is left; False if the executor is broken."""
-        while self.todo and len(self.given_out) < MOST_GIVEN_OUT:
-            group = tuple(self.todo.popleft() for _ in range(min(self.together, len(self.todo))))
+        """Gives out what is left; False if the executor is broken.
+
+        What was under way when a worker process was killed comes last and alone, so that the run that kills is found out.
+        """
+        while group := self._next_group():
             stale = {unit: self.stale.pop(unit) for unit in group if unit in self.stale}
             task = Task(self.layer, self.store, group, self.name, stale, self.settings, self.command)
             try:
@@ -159,6 +162,15 @@ class Sweep:
             if future.done():  # an executor that computes at once
                 break
         return True
+
+    def _next_group(self) -> tuple[Unit, ...]:
+        if self.todo and len(self.given_out) < MOST_GIVEN_OUT and not (self.alone and self.given_out):
+            self.alone = False
+            return tuple(self.todo.popleft() for _ in range(min(self.together, len(self.todo))))
+        if self.suspects and not self.given_out:
+            self.alone = True
+            return (self.suspects.popleft(),)
+        return ()
 
     def _some_ended(self) -> Iterable[Future[list[Outcome]]]:
         try:
@@ -188,15 +200,16 @@ class Sweep:
         return True
 
     def _give_back(self, group: tuple[Unit, ...]) -> None:
-        """Units of a killed worker process are given out again, but for those that were under way too often."""
+        """Units that a broken executor had are given out again, but for those that alone have killed too many processes."""
         for unit in group:
             mark = read(self.store.mark(unit.spec, unit.seed))
-            self.deaths[unit] += mark is not None and owner_of(mark).get("sweep") == self.name
-            if self.deaths[unit] < MOST_DEATHS:
-                self.todo.append(unit)
-            else:
-                text = f"its process was killed {MOST_DEATHS} times (out of memory?): use fewer --jobs"
+            begun = mark is not None and owner_of(mark).get("sweep") == self.name
+            self.deaths[unit] += self.alone and begun
+            if self.deaths[unit] >= MOST_DEATHS:
+                text = f"its process was killed {MOST_DEATHS} times (out of memory?): use a smaller one, or fewer --jobs"
                 self._note(failed(self.store, unit, text))
+            else:
+                (self.suspects if begun else self.todo).append(unit)
 
     def _note(self, outcome: Outcome) -> None:
         for line in outcome.notes:
@@ -219,6 +232,7 @@ class Sweep:
         """Gives out nothing more; what workers have begun may end."""
         self.stopped = reason
         self.todo.clear()
+        self.suspects.clear()
         self.waiting.clear()
         for future in self.given_out:
             future.cancel()
