@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from mechanisms.experiments.command_line import OneLineParser, guarded
-from mechanisms.experiments.runner import say
+from mechanisms.experiments.progress import say
 from mechanisms.validation import require_above
 
 CORRECTNESS = ["-m", "pytest", "-q", "-rs", "tests/full_scale/test_device_step.py", "tests/full_scale/test_optimizer.py"]

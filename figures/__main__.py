@@ -18,8 +18,8 @@ from figures.needs import is_reference, load, manifests, prepare
 from mechanisms.experiments.archive import MissingRecords, Need
 from mechanisms.experiments.command_line import OneLineParser, add_json_argument, add_runs_argument, guarded, print_rows
 from mechanisms.experiments.files import write_whole
+from mechanisms.experiments.progress import say
 from mechanisms.experiments.records import provenance
-from mechanisms.experiments.runner import say
 from mechanisms.validation import InvalidValue
 
 FORMATS = ("svg", "pdf", "png")

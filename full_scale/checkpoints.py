@@ -15,7 +15,7 @@ import torch
 
 from full_scale.layer import CHECKPOINT
 from mechanisms.experiments.files import write_whole
-from mechanisms.experiments.runner import say
+from mechanisms.experiments.progress import say
 from mechanisms.validation import InvalidValue, UserError
 
 FORMAT = 1

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from full_scale.data.location import DATA_VARIABLE, DOWNLOAD_VARIABLE
+from full_scale.data.location import DATA_VARIABLE, DEFAULT_FOLDER, DOWNLOAD_VARIABLE
 from mechanisms.experiments.layers import Layer, Setting
 
-DATA = Setting("--data", DATA_VARIABLE, "folder of the data sets (data)", "DIR")
+DATA = Setting("--data", DATA_VARIABLE, "folder of the data sets (data)", "DIR", folder=DEFAULT_FOLDER)
 DOWNLOAD = Setting("--download", DOWNLOAD_VARIABLE, "fetch missing data sets from their official addresses")
 DEVICE = Setting("--device", "IMPLICIT_SPARSITY_DEVICE", "torch device to train on (cpu)", "NAME")
 CHECKPOINT = Setting(
@@ -20,6 +20,8 @@ LAYER = Layer(
     summarize="full_scale.kinds:summarize",
     run_together="full_scale.kinds:run_together",
     settings=(DATA, DOWNLOAD, DEVICE, CHECKPOINT),
+    read_spec="full_scale.kinds:spec_of",
+    device_variable=DEVICE.variable,
     resumable=True,
     reference=Path(__file__).parent / "reference",
 )

@@ -23,7 +23,7 @@ from full_scale.models.base import FeatureLayer
 from full_scale.optimizer_probe import OptimizerProbe
 from full_scale.probes import FORCES, feature_table
 from full_scale.undisturbed import Images, look, observable, unwrapped
-from mechanisms.experiments.runner import say
+from mechanisms.experiments.progress import say
 from mechanisms.forces import dominance
 from mechanisms.sparsity import CRITERIA, grouped, histories, moment_columns, sparsity
 from mechanisms.validation import UserError, require_whole

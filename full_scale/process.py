@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from full_scale.layer import DEVICE
+from mechanisms.experiments.executors import WORKER
 from mechanisms.validation import InvalidValue, UserError
 
 CPU_THREADS = 1
@@ -26,8 +27,15 @@ def chosen_device() -> torch.device:
         reason = str(error).partition("\n")[0].rstrip(".")
         raise InvalidValue(f"--device {name} cannot be used here ({reason}): use cpu, or a device that torch finds") from None
     if device.type == "cuda" and device.index is None:
-        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        device = torch.device("cuda", _own_gpu(torch.cuda.device_count()))
+        torch.cuda.set_device(device)
     return device
+
+
+def _own_gpu(count: int) -> int:
+    """Which GPU is this process's: the workers of a machine take them in turn, so that more workers share them evenly."""
+    number = os.environ.get("LOCAL_RANK") or os.environ.get(WORKER) or "0"
+    return int(number) % max(1, count)
 
 
 @contextmanager

@@ -2,4 +2,11 @@
 
 from mechanisms.experiments.layers import Layer
 
-LAYER = Layer(name="toy", experiments="toy.experiments", run="toy.simulate:run", summarize="toy.summary:summarize")
+LAYER = Layer(
+    name="toy",
+    experiments="toy.experiments",
+    run="toy.simulate:run",
+    summarize="toy.summary:summarize",
+    blocks="toy.blocks:blocks",
+    read_spec="toy.spec:spec_of",
+)

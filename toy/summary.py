@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from mechanisms.experiments.progress import say
 from mechanisms.experiments.records import Store
-from mechanisms.experiments.runner import say
 from mechanisms.experiments.tables import SPEC_PREFIX, distinguishing
 from toy.spec import ToySpec
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mechanisms.experiments.progress import say
 from mechanisms.experiments.records import read_manifest, read_tables, spec_columns
-from mechanisms.experiments.runner import say
 from mechanisms.experiments.specs import flatten_json
 from mechanisms.validation import UserError
 

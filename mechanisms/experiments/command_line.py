@@ -1,36 +1,27 @@
-"""The verbs list, show and run, shared by the layers; exit status 0, 2 on a mistake of the user, 130 on Ctrl-C."""
+"""The command line of a layer; exit status 0, 2 on a mistake of the user, 130 on Ctrl-C."""
 
 from __future__ import annotations
 
 import _thread
 import argparse
 import contextlib
-import inspect
 import io
-import json
-import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import Any
 
-from mechanisms.experiments.layers import Layer, resolve, summary_line
-from mechanisms.experiments.records import Store
-from mechanisms.experiments.specs import flatten, spec_id
-from mechanisms.validation import UserError, require_whole
-
-if TYPE_CHECKING:
-    import pandas as pd
+from mechanisms.experiments.layer_verbs import clean, collect, run, show
+from mechanisms.experiments.layers import Layer, summary_line
+from mechanisms.experiments.printing import print_rows as print_rows  # where all command lines look for it
+from mechanisms.validation import UserError
 
 DEFAULT_RUNS = Path("runs")
-MOST_ROWS = 60
-VERBS = {
-    "list": "the experiments",
-    "show": "the specs of an experiment and their records",
-    "run": "make the records and print a summary",
-}
+MODULES: dict[str, ModuleType] = {"show": show, "run": run, "collect": collect, "clean": clean}
+VERBS = {"list": "The experiments."} | {verb: (module.__doc__ or "").strip() for verb, module in MODULES.items()}
 """Verb that every layer has → what it does, for `--help`."""
 
 
@@ -111,22 +102,11 @@ def build_parser(layer: Layer) -> OneLineParser:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar=" | ".join(VERBS))
     listing = verbs.add_parser("list", help=VERBS["list"])
     add_json_argument(listing)
-    for verb in ("show", "run"):
+    for verb, module in MODULES.items():
         one = verbs.add_parser(verb, help=VERBS[verb])
-        one.add_argument("experiment")
-        one.add_argument("overrides", nargs="*", metavar="field=value", help="settings to change, in every spec")
-        one.add_argument("--seeds", type=int, default=3, help="number of replicates, seeds 0 to N-1 (%(default)s)")
+        module.add_arguments(one, layer)
         add_runs_argument(one)
         add_json_argument(one)
-        if verb == "run":
-            one.add_argument("--jobs", type=int, default=1, help="processes on this machine (%(default)s)")
-            if layer.run_together:
-                one.add_argument(
-                    "--together", type=int, default=1, metavar="N", help="runs in turn in each process (%(default)s)"
-                )
-            for setting in layer.settings:
-                how: Any = {"metavar": setting.metavar} if setting.metavar else {"action": "store_const", "const": "1"}
-                one.add_argument(setting.option, dest=setting.variable, help=setting.help, **how)
     return parser
 
 
@@ -140,73 +120,10 @@ def main(layer: Layer, arguments: Sequence[str] | None = None) -> int:
         parser.error(f"unrecognized arguments: {' '.join(strange)}")
     if rest:
         options.overrides = [*options.overrides, *rest]
-    verb = {"list": _list, "show": _show, "run": _run}[options.verb]
+    verb = MODULES[options.verb].run if options.verb in MODULES else _list
     return guarded(parser.prog, lambda: verb(layer, options))
 
 
 def _list(layer: Layer, options: argparse.Namespace) -> None:
     rows = [{"name": name, "summary": summary_line(function)} for name, function in layer.names().items()]
     print_rows(rows, options.json)
-
-
-def _seeds(options: argparse.Namespace) -> tuple[int, ...]:
-    require_whole("--seeds", options.seeds, 1, 10**6)
-    return tuple(range(options.seeds))
-
-
-def _show(layer: Layer, options: argparse.Namespace) -> None:
-    specs, store = layer.specs(options.experiment, options.overrides), Store(options.runs, layer.name, layer.reference)
-    flat = [flatten(spec) for spec in specs]
-    shared = {k: v for k, v in flat[0].items() if all(f.get(k) == v for f in flat)} if len(flat) > 1 else {}
-    if not options.json:
-        print(inspect.getdoc(layer.names()[options.experiment]), end="\n\n")
-        for name, value in shared.items():
-            print(f"  {name} = {_text(value)}")
-        print()
-    rows = []
-    for spec, fields in zip(specs, flat, strict=True):
-        done = sum(store.has(spec, seed) for seed in _seeds(options))
-        own = {k: _text(v) for k, v in fields.items() if options.json or k not in shared}
-        where: dict[str, Any] = {"folders": [str(store.find(spec, seed)) for seed in _seeds(options)]} if options.json else {}
-        rows.append({"spec_id": spec_id(spec), "records": f"{done}/{options.seeds}", **where, **own})
-    print_rows(rows, options.json)
-
-
-def _text(value: Any) -> str:
-    return "; ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-
-
-def _run(layer: Layer, options: argparse.Namespace) -> None:
-    from mechanisms.experiments.runner import run_all
-
-    specs, seeds = layer.specs(options.experiment, options.overrides), _seeds(options)
-    store = Store(options.runs, layer.name)
-    given = {setting.variable: getattr(options, setting.variable) for setting in layer.settings}
-    os.environ.update({variable: value for variable, value in given.items() if value is not None})
-    run_all(layer, store, specs, seeds, options.jobs, getattr(options, "together", 1))
-    print_table(resolve(layer.summarize)(store, specs, seeds), options.json)
-
-
-def print_table(table: pd.DataFrame, as_json: bool) -> None:
-    """Prints a table for people, or as JSON; at most `MOST_ROWS` rows for people."""
-    print_rows(json.loads(table.to_json(orient="records", double_precision=15)), as_json)
-
-
-def print_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
-    """Prints rows of plain values as an aligned table, or as JSON."""
-    if as_json:
-        print(json.dumps(rows, indent=1))
-        return
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    cells = [names, *([_cell(row.get(name)) for name in names] for row in rows[:MOST_ROWS])]
-    widths = [max(len(line[i]) for line in cells) for i in range(len(names))]
-    for line in cells:
-        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
-    if len(rows) > MOST_ROWS:
-        print(f"… {len(rows) - MOST_ROWS} more rows: use --json for all")
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

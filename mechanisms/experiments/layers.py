@@ -24,20 +24,25 @@ class Setting:
     """A command-line option that says where and how to compute, not what: no part of a spec.
 
     It travels as an environment variable, so that worker processes see it too; an option without `metavar` is a switch ("1").
+    `folder` is the default of an option that names a folder.
     """
 
     option: str
     variable: str
     help: str
     metavar: str | None = None
+    folder: str | None = None
 
 
 @dataclass(frozen=True)
 class Layer:
     """One layer; the texts are "MODULE" or "MODULE:FUNCTION" and are imported when they are needed, not before.
 
-    `run_together` takes several (spec, seed, folder for checkpoints) and makes them in turn in one process. A `resumable` layer's
-    `run` takes a third argument, that folder. `reference` holds committed records, which stand in for those not made here.
+    `run_together` takes several (spec, seed, folder for checkpoints) and makes them in turn in one process. `blocks` cuts a spec
+    into the specs of its blocks, in the order of the whole; each has a record of its own. `read_spec` makes a spec of what a
+    manifest says. `device_variable` is the environment variable that names the device, where runs may compute on a GPU. A
+    `resumable` layer's `run` takes a third argument, the folder for checkpoints. `reference` holds committed records, which
+    stand in for those not made here.
     """
 
     name: str
@@ -45,6 +50,9 @@ class Layer:
     run: str
     summarize: str
     run_together: str | None = None
+    blocks: str | None = None
+    read_spec: str | None = None
+    device_variable: str | None = None
     settings: tuple[Setting, ...] = ()
     resumable: bool = False
     reference: Path | None = None
@@ -76,6 +84,8 @@ class Layer:
         specs = found[experiment](**given)
         changes = [(field, value) for field, value in fields if field not in given]
         specs = tuple(_with(spec, changes) for spec in specs)
+        if self.blocks:
+            specs = tuple(block for spec in specs for block in resolve(self.blocks)(spec))
         return tuple({spec_id(spec): spec for spec in specs}.values())
 
 

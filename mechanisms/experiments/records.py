@@ -7,6 +7,7 @@ and renamed when whole: a folder of that name is complete by construction. Nothi
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import io
 import json
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mechanisms.experiments.files import write_synced
+from mechanisms.experiments.processes import ended, process_name
 from mechanisms.experiments.specs import flatten, spec_id, to_json
 from mechanisms.experiments.tables import COLUMNS, SPEC_PREFIX, check, to_array
 from mechanisms.validation import UserError
@@ -35,11 +37,17 @@ SCHEMA = 1
 LARGEST_TABLE = 1 << 33
 """Bytes of one table in memory: a small file that unpacks to more is not one of ours."""
 MANIFEST = "manifest.json"
+RUNNING, FAILED, CHECKPOINT, PARTIAL, DAMAGED = "running", "failed", "checkpoint", "partial", "damaged"
+"""What stands behind "seed_N." in the names of what is no record."""
 Tables = Mapping[str, "pd.DataFrame"]
 
 
 class DamagedRecord(UserError):
     """A record that exists but cannot be trusted: unreadable, incomplete, or of other settings."""
+
+
+class Unwritable(UserError):
+    """A record could not be written: the disk is full, or the folder may not be changed."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +72,17 @@ class Store:
     def checkpoints(self, spec: Any, seed: int) -> Path:
         """The folder in which an unfinished run keeps what it needs to go on; it is not a record."""
         folder = self.folder(spec, seed)
-        return folder.with_name(f"{folder.name}.checkpoint")
+        return folder.with_name(f"{folder.name}.{CHECKPOINT}")
+
+    def mark(self, spec: Any, seed: int) -> Path:
+        """The file that says who is making a record (`mechanisms.experiments.marks`)."""
+        folder = self.folder(spec, seed)
+        return folder.with_name(f"{folder.name}.{RUNNING}")
+
+    def failure(self, spec: Any, seed: int) -> Path:
+        """The file that keeps the error of a run that failed, until a record stands there."""
+        folder = self.folder(spec, seed)
+        return folder.with_name(f"{folder.name}.{FAILED}")
 
     def has(self, spec: Any, seed: int) -> bool:
         """Whether a record stands there (whole by construction; damage shows when it is read)."""
@@ -92,7 +110,7 @@ class Store:
         for name, table in tables.items():
             check(table, name)
         final = self.folder(spec, seed)
-        partial = final.with_name(f"{final.name}.partial-{_process(os.getpid())}-{uuid.uuid4().hex[:8]}")
+        partial = final.with_name(f"{final.name}.{PARTIAL}-{process_name(os.getpid())}-{uuid.uuid4().hex[:8]}")
         try:
             partial.mkdir(parents=True)
             entries = {name: _write_table(partial / f"{name}.npz", table) for name, table in tables.items()}
@@ -111,7 +129,7 @@ class Store:
                 partial.rename(final)
         except OSError as error:
             if not final.exists():
-                raise UserError(f"record {final} could not be written ({error.strerror}); nothing was changed") from None
+                raise Unwritable(f"record {final} could not be written ({error.strerror}); nothing was changed") from None
         finally:
             shutil.rmtree(partial, ignore_errors=True)
         return final
@@ -131,11 +149,11 @@ class Store:
     def leftovers(self, spec: Any, seed: int) -> list[Path]:
         """Half-written folders of a run that never finished; not those that a living process of this machine is writing."""
         folder = self.folder(spec, seed)
-        return [found for found in sorted(folder.parent.glob(f"{folder.name}.partial-*")) if not _is_being_written(found)]
+        return [found for found in sorted(folder.parent.glob(f"{folder.name}.{PARTIAL}-*")) if is_given_up(found)]
 
     def set_aside(self, path: Path) -> Path:
         """Renames a damaged or half-written folder so that it is kept and not read again; returns its new path."""
-        kept = path.with_name(f"{path.name.split('.')[0]}.damaged-{uuid.uuid4().hex[:8]}")
+        kept = path.with_name(f"{path.name.split('.')[0]}.{DAMAGED}-{uuid.uuid4().hex[:8]}")
         with contextlib.suppress(FileNotFoundError):  # another run on this folder was quicker
             path.rename(kept)
         return kept
@@ -159,29 +177,18 @@ class Store:
 
 
 def spec_columns(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Column → value of the fields of a flattened spec; several values in one are a text ("scale+shift"), none no column."""
-    told = {name: value for name, value in fields.items() if value not in ((), [])}
+    """Column → value of the fields of a flattened spec; several values in one are a text ("scale+shift"), none no column.
+
+    The axes of a grid are no columns: its tables have one for each of them already.
+    """
+    told = {name: value for name, value in fields.items() if value not in ((), []) and name.partition(".")[0] != "axes"}
     return {SPEC_PREFIX + k: "+".join(map(str, v)) if isinstance(v, list | tuple) else v for k, v in told.items()}
 
 
-def _process(pid: int) -> str:
-    """A process of this machine, as part of a file name."""
-    return f"{hashlib.sha256(platform.node().encode()).hexdigest()[:8]}-{pid}"
-
-
-def _is_being_written(partial: Path) -> bool:
-    """Whether the process that made a partial folder lives; of other machines nothing is known, so theirs are left alone."""
-    machine, _, rest = partial.name.partition(".partial-")[2].partition("-")
-    pid = rest.partition("-")[0]
-    if not pid.isdigit():
-        return False
-    if machine != _process(0).partition("-")[0]:
-        return True
-    try:
-        os.kill(int(pid), 0)
-    except (OSError, OverflowError):
-        return False
-    return True
+def is_given_up(partial: Path) -> bool:
+    """Whether the process that was writing a partial folder has ended; of other machines nothing is known."""
+    machine, _, rest = partial.name.partition(f".{PARTIAL}-")[2].partition("-")
+    return ended(f"{machine}-{rest.partition('-')[0]}")
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -247,10 +254,16 @@ def provenance() -> dict[str, Any]:
     }
     return {
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
-        "git": git_state(),
+        "git": _git_state_at_start(),
         "versions": {"python": platform.python_version(), **versions},
         "platform": platform.platform(terse=True),
     }
+
+
+@functools.cache
+def _git_state_at_start() -> dict[str, Any] | None:
+    """Asked once: the code of a process is that of its start."""
+    return git_state()
 
 
 def git_state() -> dict[str, Any] | None:

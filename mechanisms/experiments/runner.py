@@ -1,174 +1,267 @@
-"""Many runs: what is finished is skipped, what is damaged is kept aside and made again, the rest goes to local processes."""
+"""Many runs: what is on record is skipped, the rest is given out to an executor, and nothing that happens loses a record.
+
+Any number of sweeps, on any number of machines, may share a folder: each run is marked while it is made, what another sweep
+makes is waited for, and of two records of one run the first stays.
+"""
 
 from __future__ import annotations
 
-import concurrent.futures
-import concurrent.futures.process
-import multiprocessing
-import os
-import shutil
-import signal
+import queue
 import sys
-import threading
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import uuid
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
+from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
-from mechanisms.experiments.layers import Layer, resolve
+from mechanisms.experiments.executors import on_this_machine
+from mechanisms.experiments.layers import Layer
+from mechanisms.experiments.marks import Watch, owner_of, read
+from mechanisms.experiments.processes import companions
+from mechanisms.experiments.progress import Progress, in_words
+from mechanisms.experiments.progress import say as say  # where other modules look for it
 from mechanisms.experiments.records import DamagedRecord, Store
 from mechanisms.experiments.specs import spec_id
+from mechanisms.experiments.survey import survey
+from mechanisms.experiments.work import Outcome, Task, Unit, failed, perform, settings_of
 from mechanisms.validation import UserError, require_whole
 
-
-@dataclass(frozen=True)
-class Unit:
-    """The smallest piece of work that leaves a record: one spec under one seed."""
-
-    spec: Any
-    seed: int
-
-    def __str__(self) -> str:
-        return f"{spec_id(self.spec)} seed {self.seed}"
+MOST_GIVEN_OUT = 10_000
+MOST_DEATHS = 2
+"""So many times a worker process may be killed while it makes one run and nothing else is made, before that counts as failed."""
+SECONDS_BETWEEN_LOOKS = 1.0
+"""At what other sweeps are making."""
 
 
-def run_all(layer: Layer, store: Store, specs: Iterable[Any], seeds: Iterable[int], jobs: int = 1, together: int = 1) -> int:
+def run_all(
+    layer: Layer,
+    store: Store,
+    specs: Iterable[Any],
+    seeds: Iterable[int],
+    jobs: int = 1,
+    together: int = 1,
+    executor: Callable[[], AbstractContextManager[Executor]] | None = None,
+) -> int:
     """Makes every missing record of specs × seeds; returns how many were made.
 
-    `jobs` > 1 uses that many processes; each makes `together` runs in turn (a GPU that one small network cannot fill).
+    Args:
+        layer: whose experiments these are.
+        store: where the records stand.
+        specs: the settings.
+        seeds: the replicates of each.
+        jobs: processes of this machine, where no executor is given.
+        together: runs that each worker makes in turn (a GPU that one small network cannot fill).
+        executor: makes the `concurrent.futures.Executor` to work with; called again if it broke.
+
+    Raises:
+        UserError: a run failed (after all others have ended), or records cannot be written, or all workers are lost.
     """
-    require_whole("--jobs", jobs, 1)
     require_whole("--together", together, 1)
-    seeds = tuple(seeds)
-    units = [Unit(spec, seed) for spec in specs for seed in seeds]
+    opener = on_this_machine(jobs) if executor is None else executor
+    rank, processes = companions()
+    if processes > 1 and (jobs > 1 or executor is not None):
+        raise UserError(f"torchrun gives {processes} processes to each training: use neither --jobs nor --cluster with it")
+    units, missing = _planned(store, tuple(specs), tuple(seeds))
+    if not missing:
+        return 0
     store.require_writable()
-    missing = [unit for unit in units if not _is_whole(store, unit)]
-    if missing:
-        groups = [missing[start : start + together] for start in range(0, len(missing), together)]
-        _report(layer, store, groups, min(jobs, len(groups)), len(units))
-    return len(missing)
+    progress = Progress(layer.name, len(units), len(units) - len(missing), quiet=rank > 0)
+    sweep = Sweep(layer, store, missing, together, progress, marked=processes == 1)
+    with progress:
+        sweep.work(opener)
+    return sweep.made
 
 
-def _is_whole(store: Store, unit: Unit) -> bool:
-    for leftover in store.leftovers(unit.spec, unit.seed):
-        say(f"half-written record of {unit} kept as {store.set_aside(leftover)}")
-    if not store.folder(unit.spec, unit.seed).exists():
-        return False
+def _planned(store: Store, specs: tuple[Any, ...], seeds: tuple[int, ...]) -> tuple[list[Unit], list[Unit]]:
+    """All units, and those without a whole record."""
+    units, missing = [], []
+    for spec in specs:
+        name, found = spec_id(spec), survey(store, spec)
+        for seed in seeds:
+            units.append(Unit(name, seed, spec))
+            if seed not in found.records or not _is_whole(store, spec, seed):
+                missing.append(units[-1])
+    return units, missing
+
+
+def _is_whole(store: Store, spec: Any, seed: int) -> bool:
     try:
-        store.load(unit.spec, unit.seed)
-    except DamagedRecord as damage:
-        say(f"{damage}; kept as {store.set_aside(store.folder(unit.spec, unit.seed))}, making it again")
-        return False
+        store.load(spec, seed)
+    except DamagedRecord:
+        return False  # whoever marks it sets it aside
+    except UserError:
+        return False  # of another schema: the worker says so
     return True
 
 
-def _report(layer: Layer, store: Store, groups: list[list[Unit]], jobs: int, total: int) -> None:
-    done = total - sum(map(len, groups))
-    if done:
-        say(f"{done} of {total} runs are on record")
-    bar = tqdm(total=total, initial=done, unit="run", disable=not sys.stderr.isatty(), file=sys.stderr)
-    failures: list[UserError] = []
-    with bar:
+class Sweep:
+    """One sweep under way: what is left to give out, what workers have, and what other sweeps are making."""
+
+    def __init__(
+        self, layer: Layer, store: Store, units: list[Unit], together: int, progress: Progress, *, marked: bool = True
+    ) -> None:
+        self.layer, self.store, self.together, self.progress = layer, store, together, progress
+        self.name = uuid.uuid4().hex if marked else None
+        self.todo, self.waiting = deque(units), dict[Unit, Path]()
+        self.suspects, self.alone = deque[Unit](), False
+        self.given_out: dict[Future[list[Outcome]], tuple[Unit, ...]] = {}
+        self.ended = queue.SimpleQueue[Future[list[Outcome]]]()
+        self.stale: dict[Unit, bytes] = {}
+        self.deaths = Counter[Unit]()
+        self.watch, self.looked = Watch(), time.monotonic()
+        self.made, self.failures, self.stopped = 0, list[str](), ""
+        self.settings, self.command = settings_of(layer), (Path(sys.argv[0]).name, *sys.argv[1:])
+
+    def work(self, opener: Callable[[], AbstractContextManager[Executor]]) -> None:
+        """Goes on until every unit has a record or has failed."""
         try:
-            for outcome in _execute_all(layer, store, groups, jobs):
-                if isinstance(outcome, UserError):
-                    failures.append(outcome)
-                    continue
-                unit, seconds = outcome
-                bar.update()
-                done += 1
-                if bar.disable:
-                    say(f"[{done}/{total}] {layer.name} {unit}: {seconds:.1f} s")
+            while self.todo or self.waiting or self.suspects:
+                with opener() as executor:
+                    self._work_with(executor)
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(f"{done} of {total} runs are on record; the same command continues") from None
-    if failures:
-        raise _summary(failures, done, total)
+            raise KeyboardInterrupt(f"{self._standing()}; the same command continues") from None
+        except CancelledError:
+            raise UserError(f"the workers are lost; {self._standing()}, the same command continues") from None
+        if self.stopped:
+            raise UserError(f"{self.stopped}; {self._standing()}, the same command continues")
+        if self.failures:
+            raise self._summary()
 
+    def _standing(self) -> str:
+        return f"{self.progress.done} of {self.progress.total} runs are on record"
 
-def _summary(failures: list[UserError], done: int, total: int) -> UserError:
-    """One error for all: the first in full, after a line for each of the others that says something else."""
-    first, *others = dict.fromkeys(map(str, failures))
-    for other in others:
-        say(f"failed: {other}")
-    return UserError(f"{total - done} of {total} runs are missing, the others are on record: {first}" if done else first)
+    def _work_with(self, executor: Executor) -> None:
+        """As `work`, until the executor breaks."""
+        whole = True
+        while whole and (self.todo or self.given_out or self.waiting or self.suspects):
+            whole = self._give_out(executor)
+            for future in self._some_ended():
+                whole = self._take(future) and whole
+            self._look_at_others()
+        for future in list(self.given_out):
+            self._take(future)
 
+    def _give_out(self, executor: Executor) -> bool:
+        """Gives out what is left; False if the executor is broken.
 
-def _execute_all(layer: Layer, store: Store, groups: list[list[Unit]], jobs: int) -> Iterator[tuple[Unit, float] | UserError]:
-    """Each unit with its seconds as it ends; in the place of what failed, its error: one failure does not stop the rest."""
-    if jobs == 1:
-        for group in groups:
-            yield from execute(layer, store, group)
-        return
-    context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(jobs, context, initializer=_start_worker) as executor:
-        futures = [executor.submit(_executed, layer, store, group) for group in groups]
+        What was under way when a worker process was killed comes last and alone, so that the run that kills is found out.
+        """
+        while group := self._next_group():
+            stale = {unit: self.stale.pop(unit) for unit in group if unit in self.stale}
+            task = Task(self.layer, self.store, group, self.name, stale, self.settings, self.command)
+            try:
+                future = executor.submit(perform, task)
+            except BrokenExecutor:
+                self.todo.extendleft(reversed(group))
+                return False
+            self.given_out[future] = group
+            future.add_done_callback(self.ended.put)
+            if future.done():  # an executor that computes at once
+                break
+        return True
+
+    def _next_group(self) -> tuple[Unit, ...]:
+        if self.todo and len(self.given_out) < MOST_GIVEN_OUT and not (self.alone and self.given_out):
+            self.alone = False
+            return tuple(self.todo.popleft() for _ in range(min(self.together, len(self.todo))))
+        if self.suspects and not self.given_out:
+            self.alone = True
+            return (self.suspects.popleft(),)
+        return ()
+
+    def _some_ended(self) -> Iterable[Future[list[Outcome]]]:
         try:
-            for future in concurrent.futures.as_completed(futures):
-                yield from future.result()
-        except concurrent.futures.process.BrokenProcessPool:
-            raise UserError(
-                "a worker process was killed (out of memory?): use fewer --jobs; the same command continues"
-            ) from None
-        except BaseException:
-            executor.shutdown(wait=False, cancel_futures=True)
-            for process in multiprocessing.active_children():
-                process.terminate()
-            raise
+            yield self.ended.get(timeout=SECONDS_BETWEEN_LOOKS)
+            while True:
+                yield self.ended.get_nowait()
+        except queue.Empty:
+            return
 
+    def _take(self, future: Future[list[Outcome]]) -> bool:
+        """Takes in what a worker says; False if the executor is broken."""
+        group = self.given_out.pop(future, ())
+        try:
+            outcomes = future.result() if group else []
+        except BrokenExecutor:
+            self._give_back(group)
+            return False
+        except CancelledError:
+            if not self.stopped:
+                raise
+            return True
+        except Exception as error:  # the worker's own: a run that kills workers, or a defect
+            text = str(error).partition(". ")[0] or type(error).__name__
+            outcomes = [failed(self.store, unit, text) for unit in group]
+        for outcome in outcomes:
+            self._note(outcome)
+        return True
 
-def _executed(layer: Layer, store: Store, group: list[Unit]) -> list[tuple[Unit, float] | UserError]:
-    return list(execute(layer, store, group))
+    def _give_back(self, group: tuple[Unit, ...]) -> None:
+        """Units that a broken executor had are given out again, but for those that alone have killed too many processes."""
+        for unit in group:
+            mark = read(self.store.mark(unit.spec, unit.seed))
+            begun = mark is not None and owner_of(mark).get("sweep") == self.name
+            self.deaths[unit] += self.alone and begun
+            if self.deaths[unit] >= MOST_DEATHS:
+                text = f"its process was killed {MOST_DEATHS} times (out of memory?): use a smaller one, or fewer --jobs"
+                self._note(failed(self.store, unit, text))
+            else:
+                (self.suspects if begun else self.todo).append(unit)
 
+    def _note(self, outcome: Outcome) -> None:
+        for line in outcome.notes:
+            say(line)
+        name, state = str(outcome.unit), outcome.state
+        if state == "made":
+            self.made += 1
+            self.progress.add_done(name, in_words(outcome.seconds))
+        elif state == "found":
+            self.progress.add_done(name, "made by another sweep")
+        elif state == "busy":
+            self._wait_for(outcome)
+        elif state == "failed":
+            self.failures.append(outcome.text)
+            self.progress.add_failed(name, outcome.text)
+        elif not self.stopped:
+            self._stop(outcome.text)
 
-def execute(layer: Layer, store: Store, group: list[Unit]) -> Iterator[tuple[Unit, float] | UserError]:
-    """Makes the units of a group in turn, or one alone, and saves each record; yields each unit with its wall seconds."""
-    try:
-        yield from _made(layer, store, group)
-    except UserError as error:
-        yield error
-    except MemoryError:
-        names = ", ".join(map(str, group))
-        yield UserError(f"{layer.name} {names} does not fit into memory: use fewer settings, features or records")
+    def _stop(self, reason: str) -> None:
+        """Gives out nothing more; what workers have begun may end."""
+        self.stopped = reason
+        self.todo.clear()
+        self.suspects.clear()
+        self.waiting.clear()
+        for future in self.given_out:
+            future.cancel()
 
+    def _wait_for(self, outcome: Outcome) -> None:
+        if not self.waiting:
+            told = owner_of(outcome.mark)
+            owner = f"{told.get('process', '?')} on {told.get('machine', '?')}"
+            say(f"{outcome.unit} is being made by another sweep (process {owner}): left to it, and looked at again")
+        self.waiting[outcome.unit] = self.store.mark(outcome.unit.spec, outcome.unit.seed)
 
-def _made(layer: Layer, store: Store, group: list[Unit]) -> Iterator[tuple[Unit, float]]:
-    started = time.perf_counter()
-    places = [(store.checkpoints(unit.spec, unit.seed),) if layer.resumable else () for unit in group]
-    arguments = [(unit.spec, unit.seed, *place) for unit, place in zip(group, places, strict=True)]
-    for number, tables, extra in _results(layer, arguments):
-        unit, seconds = group[number], time.perf_counter() - started
-        store.save(unit.spec, unit.seed, tables, {"seconds": round(seconds, 3), **extra})
-        for folder in places[number]:
-            shutil.rmtree(folder, ignore_errors=True)
-        yield unit, seconds
+    def _look_at_others(self) -> None:
+        """Gives out again what another sweep has ended with, or seems to have given up."""
+        now = time.monotonic()
+        if now - self.looked < SECONDS_BETWEEN_LOOKS or self.stopped:
+            return
+        self.looked = now
+        for unit, path in list(self.waiting.items()):
+            mark = read(path)
+            if mark is None or self.watch.unchanged(path, mark):
+                del self.waiting[unit]
+                self.todo.append(unit)
+                if mark is not None:
+                    self.stale[unit] = mark
 
-
-def _results(layer: Layer, arguments: list[tuple[Any, ...]]) -> Iterator[tuple[int, Any, dict[str, Any]]]:
-    if len(arguments) > 1 and layer.run_together:
-        yield from resolve(layer.run_together)(arguments)
-        return
-    run = resolve(layer.run)
-    for number, one in enumerate(arguments):
-        yield number, *run(*one)
-
-
-def _start_worker() -> None:
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
-        os.environ[name] = "1"
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_follow, args=(parent,), daemon=True).start()
-
-
-def _follow(parent: Any) -> None:
-    """Ends this worker when its parent dies, so that no orphan goes on computing."""
-    parent.join()
-    os._exit(1)
-
-
-def say(line: str) -> None:
-    """One line to the person who waits, on standard error, above a progress bar if there is one."""
-    tqdm.write(line, file=sys.stderr)
+    def _summary(self) -> UserError:
+        """One error for all: the first in full, after a line for each of the others that says something else."""
+        first, *others = dict.fromkeys(self.failures)
+        for other in others:
+            say(f"failed: {other}")
+        done, total = self.progress.done, self.progress.total
+        return UserError(f"{total - done} of {total} runs are missing, the others are on record: {first}" if done else first)

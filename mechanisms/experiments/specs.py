@@ -12,6 +12,7 @@ import functools
 import hashlib
 import inspect
 import json
+import math
 import types
 import typing
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
@@ -76,7 +77,8 @@ def _plain(value: Any, annotation: Any, field: str) -> Any:
         return to_json(value)
     cast_value = cast_to(annotation, value, field)
     if isinstance(cast_value, tuple):
-        return [_plain(v, _element(annotation), field) for v in cast_value]
+        element = _element(annotation)
+        return [_plain(v, element, field) if isinstance(v, tuple) or dataclasses.is_dataclass(v) else v for v in cast_value]
     return cast_value
 
 
@@ -92,7 +94,10 @@ def cast_to(annotation: Any, value: Any, field: str) -> Any:
         return _cast_to_one_of(options, value, field)
     if typing.get_origin(annotation) is tuple:
         values = value if isinstance(value, list | tuple) else (value,)
-        return tuple(cast_to(_element(annotation), v, field) for v in values)
+        element = _element(annotation)
+        # Axes have thousands of values, nearly all of them what they should be already.
+        numbers = element is float or typing.get_args(element)[:1] == (float,)
+        return tuple(v if numbers and type(v) is float and math.isfinite(v) else cast_to(element, v, field) for v in values)
     if is_choice(annotation):
         return value if isinstance(value, annotation) else make_choice(annotation, str(value), field)
     if annotation is bool:

@@ -11,8 +11,8 @@ from typing import Any
 from mechanisms.experiments.archive import MissingRecords, load
 from mechanisms.experiments.command_line import add_json_argument, add_runs_argument, print_rows
 from mechanisms.experiments.layers import PRESETS
+from mechanisms.experiments.progress import say
 from mechanisms.experiments.records import Store
-from mechanisms.experiments.runner import say
 from mechanisms.hypotheses import all_hypotheses
 from mechanisms.judgement import UNDECIDED, Finding, Hypothesis, overall
 from mechanisms.preregistration import status

@@ -19,10 +19,11 @@ from full_scale.checkpoints import NAME, Checkpoints
 from full_scale.layer import CHECKPOINT, LAYER
 from full_scale.models.basic_net import BasicNet
 from full_scale.parallel import Workers
-from full_scale.process import computing, memory_named
+from full_scale.process import _own_gpu, computing, memory_named
 from full_scale.spec import TrainSpec
 from full_scale.train import Training, run
 from mechanisms.experiments.command_line import main
+from mechanisms.experiments.executors import WORKER
 from mechanisms.experiments.layers import Layer
 from mechanisms.experiments.records import Store
 from mechanisms.experiments.runner import run_all
@@ -78,6 +79,20 @@ def test_what_processes_cannot_share_is_one_line(
     monkeypatch.setenv("WORLD_SIZE", "3")
     with pytest.raises(UserError, match=rf"^{message}[^\n]*$"):
         Workers(batch_size, shards, CPU)
+
+
+@pytest.mark.parametrize(
+    ("variables", "chosen"),
+    [({}, 0), ({WORKER: "5"}, 1), ({WORKER: "3"}, 3), ({"LOCAL_RANK": "2"}, 2), ({WORKER: "1", "LOCAL_RANK": "3"}, 3)],
+)
+def test_workers_take_the_gpus_of_a_machine_in_turn(
+    variables: dict[str, str], chosen: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (WORKER, "LOCAL_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert _own_gpu(4) == chosen
 
 
 def test_a_parameter_that_is_not_finite_is_never_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ def test_show_counts_records(tiny_layer, tmp_path, capsys):
     capsys.readouterr()
     assert main(tiny_layer, ["show", "two", *place]) == 0
     rows = json.loads(capsys.readouterr().out)
-    assert [row["records"] for row in rows] == ["1/2", "0/2"]
+    assert [(row["done"], row["missing"]) for row in rows] == [(1, 1), (0, 2)]
     assert [row["steps"] for row in rows] == ["3", "4"]
     assert main(tiny_layer, ["show", "two", *place[:-1]]) == 0
     assert "regularizer.strength = 0.5" in capsys.readouterr().out

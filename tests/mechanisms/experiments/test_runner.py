@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from mechanisms.experiments.records import Store, _process
+from mechanisms.experiments.processes import process_name as _process
+from mechanisms.experiments.records import Store
 from mechanisms.experiments.runner import run_all
 from mechanisms.validation import InvalidValue, UserError
 
