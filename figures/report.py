@@ -80,9 +80,8 @@ class Report:
 
     def needs(self) -> list[Need]:
         """What the verdicts and figures that are shown rest on."""
-        of_verdicts = [
-            n for _, chapter in self.chapters for judged in chapter if judged.findings for n in judged.hypothesis.needs
-        ]
+        shown = [judged.hypothesis for _, chapter in self.chapters for judged in chapter if judged.findings]
+        of_verdicts = [need for hypothesis in shown for need in hypothesis.needs]
         of_figures = [n for picture in self.pictures if picture["image"] for n in module_of(picture["name"]).NEEDS]
         return [*of_verdicts, *of_figures]
 

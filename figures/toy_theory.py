@@ -20,7 +20,8 @@ def one(table: pd.DataFrame, name: str) -> float:
 def rule_of(setting: pd.Series) -> AbstractUpdateRule:
     """The update rule of a row."""
     kind: Any = choices(AbstractUpdateRule)[setting["spec.rule"]]
-    return kind(**{name: setting[f"spec.rule.{name}"] for name in field_types(kind)})
+    rule: AbstractUpdateRule = kind(**{name: setting[f"spec.rule.{name}"] for name in field_types(kind)})
+    return rule
 
 
 def regularizer_of(setting: pd.Series) -> L2:

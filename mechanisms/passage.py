@@ -15,7 +15,7 @@ END = 0.1
 
 
 def passages(features: pd.DataFrame, end: float = END) -> pd.DataFrame:
-    """One row a run whose mean |scale| has fallen below `end`: `simulated`, `closed_form`, `mean_field` steps, and `crossover` σ/λ.
+    """One row a run whose mean scale has fallen below `end`: `simulated`, `closed_form`, `mean_field` steps; `crossover` σ/λ.
 
     `simulated` is the first recorded step at which the mean over features is below `end`. For Adam under coupled L2 in the toy
     layer's noise alone (`toy.experiments.scalar.passage`).
@@ -35,9 +35,9 @@ def _predicted(setting: pd.Series, end: float) -> dict[str, Any]:
     strength, sigma = float(setting["spec.regularizer.strength"]), float(setting["spec.gradient.sigma"])
     start = float(setting["spec.initial_scale"])
     law = {"learning_rate": float(setting["spec.learning_rate"]), "strength": strength, "sigma": sigma}
-    memory = {name: float(setting[f"spec.rule.{name}"]) for name in ("beta1", "beta2")}
+    beta1, beta2 = float(setting["spec.rule.beta1"]), float(setting["spec.rule.beta2"])
     return {
         "closed_form": float(decay_time(start, end, **law)),
-        "mean_field": mean_field_decay_time(start, end, **law, **memory),
+        "mean_field": mean_field_decay_time(start, end, beta1=beta1, beta2=beta2, **law),
         "crossover": sigma / strength,
     }

@@ -29,7 +29,7 @@ def draw(features: pd.DataFrame) -> Figure:
     """One panel a setting."""
     last = at_end(labelled(features[features["layer"] != LAST]))
     squares = balance(last)[["affine_square", "outgoing_square"]].clip(lower=SMALLEST)
-    last = last.assign(**{name: squares[name] for name in squares})
+    last = last.assign(affine_square=squares["affine_square"], outgoing_square=squares["outgoing_square"])
     labels = list(dict.fromkeys(last["label"]))
     figure, panels = plt.subplots(1, len(labels), figsize=(page_width(), 2.7), sharey=True, squeeze=False)
     for index, (axes, label) in enumerate(zip(panels[0], labels, strict=True)):
@@ -48,7 +48,7 @@ def draw(features: pd.DataFrame) -> Figure:
 def _scatter(axes: Axes, rows: pd.DataFrame) -> None:
     for fate, some in by_fate(rows):
         colour, marker, _ = LOOKS[fate]
-        look = {"markersize": 2.2, "alpha": 0.5, "rasterized": True, "label": fate, "color": colour}
-        axes.plot(some["affine_square"], some["outgoing_square"], marker, **look)
+        x, y = some["affine_square"], some["outgoing_square"]
+        axes.plot(x, y, marker, color=colour, markersize=2.2, alpha=0.5, rasterized=True, label=fate)
     axes.plot((SMALLEST, LARGEST), (SMALLEST, LARGEST), ":", color="0.4", linewidth=0.9, label="equal")
     axes.set(xscale="log", yscale="log", xlim=(SMALLEST / 3, LARGEST), ylim=(SMALLEST / 3, LARGEST))

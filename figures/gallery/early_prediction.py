@@ -1,11 +1,10 @@
 """Which filters will die, and how many: what early measurements tell.
 
-BasicNet (width 1/4) on digits under eleven settings of rule, coupling, strength, rate and batch size. (a) AUC of a low score
-for death at the end, among the features of one layer that are alive when measured, ½ is chance. (b) The same by what is left
-of the score given |γ| (ranks within the layer). Points are means over seeds of the mean over settings, bars 95 % intervals
-over seeds. (c) Mean absolute error of the final sparsity forecast after a tenth of training, on settings that the forecast
-has not seen, by the share of features under one threshold; 95 % intervals over settings; dashed: the mean of the other
-settings as the forecast.
+BasicNet (width 1/4) on digits under eleven settings of rule, coupling, strength, rate and batch size. (a) AUC of a low score for
+death at the end, among the features of one layer that are alive when measured, ½ is chance. (b) The same by what is left of the
+score given |γ| (ranks within the layer). Points are means over seeds of the mean over settings, bars 95 % intervals over seeds.
+(c) Mean absolute error of the final sparsity forecast after a tenth of training, on settings that the forecast has not seen, by
+the share of features under one threshold; 95 % intervals over settings; dashed: the mean of the other settings as the forecast.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ at all. Under coupled L2 scale and activity of the casualties fall together; und
 from __future__ import annotations
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -19,7 +20,7 @@ from mechanisms.experiments.archive import Need
 
 NEEDS = (Need("full_scale", "optimizers", ("preset=short",)),)
 SMALLEST = 1e-8
-QUARTILES = [0.25, 0.5, 0.75]
+QUARTILES = (0.25, 0.5, 0.75)
 
 
 def draw(features: pd.DataFrame) -> Figure:
@@ -49,6 +50,6 @@ def _trajectories(axes: Axes, rows: pd.DataFrame, column: str) -> None:
         if some.empty:
             continue
         colour, _, dash = LOOKS[fate]
-        quartiles = some.groupby("step")[column].quantile(QUARTILES).unstack()
+        quartiles = some.groupby("step")[column].quantile(np.array(QUARTILES)).unstack()
         axes.plot(quartiles.index, quartiles[0.5], dash, color=colour, marker=".", markersize=3, label=fate)
         axes.fill_between(quartiles.index, quartiles[0.25], quartiles[0.75], color=colour, alpha=0.2, linewidth=0)
