@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from figures.style import TWO_COLUMNS, letter, palette
+from figures.style import letter, page_width, palette
 from mechanisms.experiments.archive import Need
 from mechanisms.hypotheses.treated_runs import at_end, factor_shares, gate_effects, rescale_effects
 from mechanisms.statistics import Estimate, mean_interval
@@ -35,7 +35,7 @@ def needs(overrides: tuple[str, ...], seeds: int) -> tuple[Need, ...]:
 
 def draw(rescale: pd.DataFrame, gate: pd.DataFrame, factors: pd.DataFrame) -> Figure:
     """Four panels: shares after rescaling, differences by law, gates, decayed factors."""
-    figure, grid = plt.subplots(2, 2, figsize=(TWO_COLUMNS, 5.0))
+    figure, grid = plt.subplots(2, 2, figsize=(page_width(), 5.0))
     panels = list(grid.flat)
     _shares(panels[0], rescale)
     _differences(panels[1], rescale_effects(rescale))

@@ -8,16 +8,16 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from figures.style import RULE_LABELS, TWO_COLUMNS, letter, palette
+from figures.style import RULE_LABELS, letter, page_width, palette
 from mechanisms.sparsity import sparsity
 
 
 def draw_settings(features: pd.DataFrame, curve: pd.DataFrame) -> Figure:
     """Sparsity over training, by layer, and test error; one colour a setting."""
-    features, curve = _labelled(features), _labelled(curve)
+    features, curve = labelled(features), labelled(curve)
     labels = list(dict.fromkeys(features["label"]))
     colours = dict(zip(labels, palette(len(labels)), strict=True))
-    figure, panels = plt.subplots(1, 3, figsize=(TWO_COLUMNS, 2.7), gridspec_kw={"width_ratios": [1.25, 1.5, 0.8]})
+    figure, panels = plt.subplots(1, 3, figsize=(page_width(), 2.7), gridspec_kw={"width_ratios": [1.25, 1.5, 0.8]})
     _over_training(panels[0], features, colours)
     _by_layer(panels[1], features, colours)
     _test_error(panels[2], curve, colours)
@@ -29,7 +29,9 @@ def draw_settings(features: pd.DataFrame, curve: pd.DataFrame) -> Figure:
     return figure
 
 
-def _labelled(table: pd.DataFrame) -> pd.DataFrame:
+def labelled(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with a column `label`: rule, coupling and strength of each row in words."""
+
     def label(one: pd.Series) -> str:
         if one["spec.regularizer.strength"] == 0:
             return f"{RULE_LABELS[one['spec.rule']]}, no regularizer"
@@ -38,6 +40,13 @@ def _labelled(table: pd.DataFrame) -> pd.DataFrame:
     names = ["spec.rule", "spec.regularizer.coupling", "spec.regularizer.strength"]
     known = table[names].drop_duplicates()
     return table.merge(known.assign(label=known.apply(label, axis=1)), on=names)
+
+
+def heading(rows: pd.DataFrame) -> str:
+    """Two lines for above a narrow panel about one setting: rule and coupling, strength."""
+    one = rows.iloc[0]
+    rule, strength = str(RULE_LABELS[one["spec.rule"]]).partition(",")[0], one["spec.regularizer.strength"]
+    return f"{rule}, {one['spec.regularizer.coupling']}\nλ = {strength:g}" if strength else f"{rule}, no\nregularizer"
 
 
 def _over_training(axes: Axes, features: pd.DataFrame, colours: dict[str, str]) -> None:

@@ -6,7 +6,7 @@ import contextlib
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import matplotlib as mpl
 import seaborn as sns
@@ -15,8 +15,9 @@ from matplotlib.figure import Figure
 
 from mechanisms.experiments.files import write_whole
 
-ONE_COLUMN, TWO_COLUMNS = 3.4, 7.0
-"""Widths in inches."""
+TWO_COLUMNS = 7.0
+NARROWEST, WIDEST = 5.5, 16.0
+"""Widths in inches: that of a page of two columns, and those at which the text of a figure still has room."""
 ADVICE = "choose another folder with --out DIR"
 
 COUPLING_DASHES: dict[str, Any] = {"coupled": "-", "decoupled": ":", "independent": "--"}
@@ -47,7 +48,13 @@ SETTINGS: Any = {
     "svg.fonttype": "path",
     "pdf.fonttype": 42,
     "figure.dpi": 200,
+    "figure.figsize": (TWO_COLUMNS, 3.0),
 }
+
+
+def page_width() -> float:
+    """The width in inches that figures are drawn at."""
+    return float(mpl.rcParams["figure.figsize"][0])
 
 
 def palette(count: int) -> list[str]:
@@ -61,9 +68,9 @@ def shades(count: int) -> list[str]:
 
 
 @contextlib.contextmanager
-def styled() -> Iterator[None]:
-    """Within it, matplotlib draws in this package's style."""
-    look: Any = {**mpl.rcParamsDefault, **SETTINGS}
+def styled(width: float = TWO_COLUMNS) -> Iterator[None]:
+    """Within it, matplotlib draws in this package's style, figures of this width in inches; text keeps its size."""
+    look: Any = {**mpl.rcParamsDefault, **SETTINGS, "figure.figsize": (width, SETTINGS["figure.figsize"][1])}
     with mpl.rc_context(look):
         yield
 
@@ -73,9 +80,14 @@ def letter(axes: Axes, index: int) -> None:
     axes.set_title(f"({chr(ord('a') + index)})", loc="left", fontweight="bold")
 
 
+def write(figure: Figure, file: IO[bytes], suffix: str) -> None:
+    """Writes a figure into an open file; equal data give equal bytes."""
+    metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None, "ModDate": None}}.get(suffix, {})
+    figure.savefig(file, format=suffix, metadata=metadata, bbox_inches="tight")
+
+
 def save(figure: Figure, path: Path) -> None:
-    """Writes a figure in the format of the path's suffix, whole or not at all; equal data give equal bytes."""
-    metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None, "ModDate": None}}.get(path.suffix[1:], {})
+    """Writes a figure in the format of the path's suffix, whole or not at all."""
     picture = io.BytesIO()
-    figure.savefig(picture, format=path.suffix[1:], metadata=metadata, bbox_inches="tight")
+    write(figure, picture, path.suffix[1:])
     write_whole(path, picture.getvalue(), ADVICE)

@@ -19,7 +19,7 @@ from benchmarks.resilience.commands import COMMANDS, Command, prepare
 from benchmarks.resilience.input_faults import input_trials
 from benchmarks.resilience.process_faults import Trial, process_trials, repeated
 from mechanisms.experiments.command_line import OneLineParser, add_json_argument, print_rows
-from mechanisms.experiments.runner import say
+from mechanisms.experiments.progress import say
 
 NOT_TRIED = "not tried"
 

@@ -15,7 +15,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from figures.style import TWO_COLUMNS, letter, palette
+from figures.style import letter, page_width, palette
 from mechanisms.experiments.archive import Need
 from mechanisms.hypotheses.treated_runs import layer_sums
 from mechanisms.layer_predictions import layer_sum
@@ -33,7 +33,7 @@ QUANTITIES = (
 def draw(features: pd.DataFrame) -> Figure:
     """Two panels over training, one line a setting."""
     sums = layer_sums(features)
-    figure, panels = plt.subplots(1, 2, figsize=(TWO_COLUMNS, 2.7))
+    figure, panels = plt.subplots(1, 2, figsize=(page_width(), 2.7))
     for index, (axes, (quantity, label)) in enumerate(zip(panels, QUANTITIES, strict=True)):
         for (rule, decayed, name), colour in zip(SETTINGS, palette(len(SETTINGS)), strict=True):
             rows = sums[(sums["spec.rule"] == rule) & ((sums["spec.regularizer.strength"] > 0) == decayed)]

@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from figures.style import COUPLING_DASHES, COUPLING_LABELS, RULE_LABELS, TWO_COLUMNS, shades
+from figures.style import COUPLING_DASHES, COUPLING_LABELS, RULE_LABELS, page_width, shades
 from mechanisms.experiments.archive import Need
 
 NEEDS = (Need("toy", "decay"),)
@@ -30,7 +30,7 @@ def draw(features: pd.DataFrame) -> Figure:
     columns = 3
     rows = -(-len(rules) // columns)
     figure, panels = plt.subplots(
-        rows, columns, figsize=(TWO_COLUMNS, 1.75 * rows + 0.6), sharex=True, sharey=True, squeeze=False
+        rows, columns, figsize=(page_width(), 1.75 * rows + 0.6), sharex=True, sharey=True, squeeze=False
     )
     for axes, rule in zip(panels.flat, rules, strict=False):
         _panel(axes, features[features["spec.rule"] == rule], colours)

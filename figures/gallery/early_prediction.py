@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from figures.criteria_style import LABELS, MARKERS, colours, finite
-from figures.style import TWO_COLUMNS, letter
+from figures.style import letter, page_width
 from mechanisms.death_prediction import TRIVIAL, forecast_errors, forecasts, moments_of, over_runs, prediction_table, scored
 from mechanisms.experiments.archive import Need
 
@@ -28,7 +28,7 @@ SHORTER = {"effective strength below 0": "strength below 0"}
 def draw(moments: pd.DataFrame) -> Figure:
     """AUC within layers, the same given the scale, and the errors of forecasts."""
     found = over_runs(prediction_table(scored(moments)))
-    figure, panels = plt.subplots(1, 3, figsize=(TWO_COLUMNS, 3.0), gridspec_kw={"width_ratios": [1, 1, 1.2]})
+    figure, panels = plt.subplots(1, 3, figsize=(page_width(), 3.0), gridspec_kw={"width_ratios": [1, 1, 1.2]})
     for axes, kind, label in zip(panels, ("within", "given_scale"), ("within layers", "within layers, given |γ|"), strict=False):
         _aucs(axes, found, kind)
         axes.set(xlabel="measured after [% of training]", ylabel=f"AUC {label}", ylim=(0.2, 1.02))

@@ -15,7 +15,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from figures.style import TWO_COLUMNS, letter
+from figures.style import letter, page_width
 from mechanisms.experiments.archive import Need
 from mechanisms.predictions import critical_activity, equilibrium_scale, visits_per_memory
 
@@ -25,7 +25,7 @@ SHARE = {"cmap": "viridis", "vmin": 0, "vmax": 1}
 
 def draw(batch: pd.DataFrame, noise: pd.DataFrame, edge: pd.DataFrame, death: pd.DataFrame) -> Figure:
     """Four heat maps with contours."""
-    figure, panels = plt.subplots(2, 2, figsize=(TWO_COLUMNS, 5.2))
+    figure, panels = plt.subplots(2, 2, figsize=(page_width(), 5.2))
     _by_batch(panels[0, 0], batch)
     _by_noise(panels[0, 1], noise)
     _by_memory(panels[1, 0], edge)

@@ -15,7 +15,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from figures.style import TWO_COLUMNS, letter, palette
+from figures.style import letter, page_width, palette
 from mechanisms.experiments.archive import Need
 from mechanisms.sparsity import sparsity
 
@@ -39,7 +39,7 @@ def draw(*tables: pd.DataFrame) -> Figure:
     half = len(tables) // 2
     decayed, *sizes = (_ends(features, curve) for features, curve in zip(tables[:half], tables[half:], strict=True))
     batches = pd.concat(sizes, ignore_index=True)
-    figure, panels = plt.subplots(1, 3, figsize=(TWO_COLUMNS, 2.5), gridspec_kw={"width_ratios": [1.3, 1, 1.3]})
+    figure, panels = plt.subplots(1, 3, figsize=(page_width(), 2.5), gridspec_kw={"width_ratios": [1.3, 1, 1.3]})
     _what_is_decayed(panels[0], decayed)
     _batch_size(panels[1], batches)
     _accuracy(panels[2], decayed, batches)

@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from figures.criteria_style import LABELS, MARKERS, colours, finite
-from figures.style import RULE_LABELS, TWO_COLUMNS, letter
+from figures.style import RULE_LABELS, letter, page_width
 from mechanisms.experiments.archive import Need
 from mechanisms.pruning_curves import against, shares
 
@@ -29,7 +29,7 @@ SHAPES = "layer"
 def draw(pruned: pd.DataFrame) -> Figure:
     """A row of three panels for each rule."""
     rules = list(dict.fromkeys(pruned["spec.train.rule"]))
-    size = (TWO_COLUMNS, 2.7 * len(rules) + 0.5)
+    size = (page_width(), 2.7 * len(rules) + 0.5)
     figure, panels = plt.subplots(len(rules), 3, figsize=size, squeeze=False, gridspec_kw={"width_ratios": [1, 1, 1.15]})
     for row, rule in zip(panels, rules, strict=True):
         one = shares(pruned[pruned["spec.train.rule"] == rule])

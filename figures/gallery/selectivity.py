@@ -15,12 +15,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from figures.style import TWO_COLUMNS, letter, palette
+from figures.style import letter, page_width, palette
+from figures.toy_theory import settles
 from mechanisms.experiments.archive import Need
-from mechanisms.experiments.specs import choices
-from mechanisms.predictions import critical_activity, selective_equilibrium
-from mechanisms.regularizers import L2
-from mechanisms.update_rules import AbstractUpdateRule
+from mechanisms.predictions import critical_activity
 
 NEEDS = (Need("toy", "selectivity"),)
 SERIES = (
@@ -34,7 +32,7 @@ MODELS = (("selective", "final w", 1, "one parameter"), ("product", "final γ·v
 
 def draw(features: pd.DataFrame) -> Figure:
     """Two panels: the scalar feature and the product."""
-    figure, panels = plt.subplots(1, 2, figsize=(TWO_COLUMNS, 2.6), sharey=True)
+    figure, panels = plt.subplots(1, 2, figsize=(page_width(), 2.6), sharey=True)
     n = features.groupby("seed")["feature"].nunique().sum()
     for index, (axes, (model, quantity, factors, title)) in enumerate(zip(panels, MODELS, strict=True)):
         table = features[features["spec.gradient"] == model]
@@ -59,27 +57,9 @@ def _series(axes: Axes, table: pd.DataFrame, series: tuple[str, ...], colour: st
         markerfacecolor="white" if rule == "sgd" else colour, zorder=3,
     )  # fmt: skip
     activities = np.geomspace(ends.index.min(), ends.index.max(), 200)
-    axes.plot(activities, [_predicted(chosen.iloc[0], p, factors) for p in activities], color=colour, linestyle=dash)
+    axes.plot(activities, [settles(chosen.iloc[0], p, factors) for p in activities], color=colour, linestyle=dash)
     axes.plot(
         [], [], color=colour, linestyle=dash, marker=marker, markerfacecolor="white" if rule == "sgd" else colour, label=label
-    )
-
-
-def _predicted(setting: pd.Series, p: float, factors: int) -> float:
-    field = {name.removeprefix("spec."): value for name, value in setting.items() if isinstance(name, str)}
-    rule = choices(AbstractUpdateRule)[field["rule"]]()
-    if field["rule"] == "sgd":
-        rule = type(rule)(momentum=field["rule.momentum"])
-    return selective_equilibrium(
-        rule,
-        L2(strength=field["regularizer.strength"], coupling=field["regularizer.coupling"]),
-        learning_rate=field["learning_rate"],
-        p=p,
-        batch_size=field["gradient.batch_size"],
-        curvature=field["gradient.curvature"],
-        noise=field["gradient.noise"],
-        target=field["gradient.target"],
-        factors=factors,
     )
 
 

@@ -5,12 +5,14 @@ from dataclasses import replace
 
 import pytest
 
-import figures.__main__
 import figures.needs
-from figures.__main__ import gallery, main, module_of
+import figures.verbs.draw
+from figures.__main__ import main
+from figures.catalogue import module_of, names, tables_of
 from figures.needs import LAYERS, load, make
 from figures.style import save, styled
 
+TINY = ["steps=4", "network.width=0.03125", "measurements=2"]
 SMALL = {
     "decay": ["steps=300", "records=10", "features=2"],
     "selectivity": ["steps=300", "features=2"],
@@ -18,9 +20,14 @@ SMALL = {
     "edge": ["steps=200", "features=2"],
     "strength_and_noise": ["steps=200", "features=2"],
     "death": ["steps=200", "features=2"],
-    "digits": ["steps=4", "network.width=0.03125", "measurements=2"],
-    "optimizers": ["steps=4", "network.width=0.03125", "measurements=2"],
-    "decayed_parameters": ["steps=4", "network.width=0.03125", "measurements=2"],
+    "crossing": ["steps=200", "features=2"],
+    "product": ["steps=300", "features=2"],
+    "dead": ["steps=3200", "features=1"],
+    "stability": ["steps=300", "features=1"],
+    "passage": ["steps=1500", "features=2"],
+    **dict.fromkeys(("digits", "optimizers", "decayed_parameters", "table1", "difficulty"), TINY),
+    "full_scale batch_size": TINY,
+    "width": ["steps=2", "measurements=1", "probe_images=20"],
     "criteria": [
         *("train.steps=4", "train.network.width=0.03125", "train.measurements=2", "images=40", "tuning_steps=2"),
         *("criteria=scale,random", "rankings=layer", "ratios=0.5,0.7"),
@@ -32,6 +39,8 @@ TREATED = ["steps=2", "network.width=0.03125", "measurements=1"]
 SMALL |= dict.fromkeys(("rescale", "gate", "factors", "balance"), TREATED)
 MOST_SPECS = {"rescale": 9}
 """Where the first specs are enough: coupled Adam alone."""
+MOST_SEEDS = {"criteria": 1, "early_prediction": 2, "rescale": 2, "gate": 2, "factors": 2, "balance": 2}
+"""Where each record costs a second or more."""
 SERIES = {
     "decay": [15] * 9,
     "selectivity": [4, 4],
@@ -44,6 +53,18 @@ SERIES = {
     "balance": [4, 4],
     "pruning_curves": [2, 2, 0] * 2,
     "early_prediction": [10, 10, 1],
+    "crossing": [4, 2],
+    "forces": [2] * 6,
+    "silent_features": [8, 4, 1],
+    "time_to_threshold": [2, 2],
+    "scale_and_shift": [1, 1, 1, 1, 3, 3, 3, 3],
+    "balance_by_filter": [2, 2, 2, 2],
+    "selectivity_distributions": [3, 3, 3, 3],
+    "who_dies": [1] * 6,
+    "table1": [0],
+    "photographs_batch_size": [1, 1],
+    "digits_trends": [1, 1, 2] * 2,
+    "removal_exactness": [6, 0],
 }
 """Panels of each figure, and lines in each that carry data."""
 
@@ -60,19 +81,20 @@ def _small_experiments(monkeypatch):
 
     def small(need):
         sizes = [text for text in need.overrides if text.startswith("batch_size=")]
-        return LAYERS[need.layer].specs(need.experiment, [*SMALL[need.experiment], *sizes])[: MOST_SPECS.get(need.experiment)]
+        fields = SMALL.get(f"{need.layer} {need.experiment}", SMALL.get(need.experiment, []))
+        return LAYERS[need.layer].specs(need.experiment, [*fields, *sizes])[: MOST_SPECS.get(need.experiment)]
 
     monkeypatch.setattr(figures.needs, "specs_of", small)
 
 
 def tables(name, runs):
-    needs = [replace(need, seeds=min(need.seeds, 3)) for need in module_of(name).NEEDS]
+    needs = [replace(need, seeds=min(need.seeds, MOST_SEEDS.get(need.experiment, 3))) for need in module_of(name).NEEDS]
     for need in needs:
         make(need, runs, jobs=1)
-    return [load(need, runs) for need in needs]
+    return [*(load(need, runs) for need in needs), *(table.load() for table in tables_of(module_of(name)))]
 
 
-@pytest.mark.parametrize("name", gallery())
+@pytest.mark.parametrize("name", names())
 def test_axes_are_labelled_and_all_series_are_there(name, runs):
     import matplotlib.pyplot as plt
 
@@ -134,7 +156,7 @@ def test_committed_records_stand_in_for_missing_ones_and_the_caption_says_so(tmp
 
 
 def test_without_names_what_lacks_records_is_left_out_with_its_command(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(figures.__main__, "gallery", lambda: ("decay", "digits_sparsity"))
+    monkeypatch.setattr(figures.verbs.draw, "names", lambda: ("decay", "digits_sparsity"))
     monkeypatch.setitem(LAYERS, "full_scale", replace(LAYERS["full_scale"], reference=None))
     place = ["--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "pictures"), "--format", "png"]
     assert main(["draw", *place]) == 0
@@ -168,5 +190,5 @@ def test_pictures_that_cannot_be_written_are_one_line(tmp_path, capsys, runs):
 def test_list_names_every_figure(capsys):
     assert main(["list", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
-    assert [row["name"] for row in rows] == list(gallery())
+    assert [row["name"] for row in rows] == list(names())
     assert all(row["title"].endswith(".") and row["needs"] for row in rows)

@@ -60,6 +60,12 @@ def stability() -> tuple[ToySpec, ...]:
     return (ToySpec(gradient=Dead(), rule=ADAM[0], features=1, steps=30_000, axes=axes),)
 
 
+def passage() -> tuple[ToySpec, ...]:
+    """How many steps coupled Adam takes from 1 to a tenth under noise, for crossovers σ/λ from 0.01 to 3."""
+    axes = (Axis("regularizer.strength", (1e-4, 1e-3)), Axis("gradient.sigma", (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3)))
+    return (ToySpec(gradient=LowGradient(initial_steps=0), rule=ADAM[0], steps=20_000, features=64, records=400, axes=axes),)
+
+
 def strength_and_noise() -> tuple[ToySpec, ...]:
     """What is left of a scalar after 3,000 steps, by strength and gradient noise, coupled against independent (phase diagram)."""
     axes = (

@@ -1,0 +1,27 @@
+"""Command-line options that several verbs of `python -m figures` share."""
+
+from __future__ import annotations
+
+import argparse
+
+from mechanisms.experiments.command_line import add_runs_argument
+from mechanisms.validation import require
+
+FORMATS = ("svg", "pdf", "png")
+
+
+def add_record_arguments(parser: argparse.ArgumentParser) -> None:
+    """--runs, --jobs, --run-missing: where records are, and how missing ones are made."""
+    add_runs_argument(parser)
+    parser.add_argument("--jobs", type=int, default=1, help="processes for records that must be made (%(default)s)")
+    parser.add_argument("--run-missing", action="store_true", help="make missing full-scale records too")
+
+
+def require_width(width: float | None) -> float:
+    """A valid width of figures in inches, the usual one where none is given."""
+    from figures.style import NARROWEST, TWO_COLUMNS, WIDEST
+
+    if width is None:
+        return TWO_COLUMNS
+    require(NARROWEST <= width <= WIDEST, "--width", width, f"{NARROWEST:g} to {WIDEST:g} inches")
+    return width

@@ -1,0 +1,111 @@
+"""The report: what this toolkit knows, and how sure it is, as one HTML page without anything to fetch."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import io
+import math
+from collections import Counter
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import matplotlib.pyplot as plt
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from figures.catalogue import caption, commands, drawn, make_ready, module_of, names, title
+from figures.evidence import MISSING, Evidence, Judged
+from figures.needs import make, missing
+from figures.records_table import experiments
+from figures.style import styled, write
+from mechanisms.experiments.archive import MissingRecords, Need
+from mechanisms.experiments.records import provenance
+from mechanisms.hypotheses import all_hypotheses
+from mechanisms.judgement import REFUTED, SUPPORTED, UNDECIDED
+
+VERDICTS = (SUPPORTED, REFUTED, UNDECIDED, MISSING)
+
+
+class Report:
+    """Everything that the page shows, from the records under one folder."""
+
+    def __init__(self, runs: Path, jobs: int = 1) -> None:
+        self.runs, self.jobs = runs, jobs
+        self.evidence = Evidence(runs)
+
+    def make(self, *, run_missing: bool) -> None:
+        """Makes missing records: those of the toy layer, and with `run_missing` those of networks too."""
+        needs = [need for name in names() for need in module_of(name).NEEDS]
+        needs += [need for hypothesis in all_hypotheses().values() for need in hypothesis.needs]
+        for need in dict.fromkeys(needs):
+            if (need.layer == "toy" or run_missing) and missing(need, self.runs):
+                make(need, self.runs, self.jobs)
+
+    @functools.cached_property
+    def chapters(self) -> list[tuple[str, list[Judged]]]:
+        """Title → verdicts."""
+        return list(self.evidence.chapters())
+
+    @functools.cached_property
+    def pictures(self) -> list[dict[str, Any]]:
+        """One entry a figure, with its picture or the commands that make its records."""
+        return [self._picture(name, module_of(name)) for name in names()]
+
+    def _picture(self, name: str, module: ModuleType) -> dict[str, Any]:
+        entry: dict[str, Any] = {"name": name, "title": title(module), "commands": commands(module), "image": None}
+        try:
+            make_ready(module, self.runs, run_missing=False)
+        except MissingRecords as lacking:
+            return {**entry, "caption": "", "lacking": str(lacking)}
+        picture = io.BytesIO()
+        with styled():
+            figure = drawn(module, self.runs)
+            write(figure, picture, "svg")
+            plt.close(figure)
+        image = "data:image/svg+xml;base64," + base64.b64encode(picture.getvalue()).decode()
+        return {**entry, "image": image, "caption": caption(module, self.runs).partition("\n")[2].strip()}
+
+    def counts(self) -> dict[str, int]:
+        """How many verdicts of each kind, and figures."""
+        found = Counter(judged.verdict for _, chapter in self.chapters for judged in chapter)
+        figures = sum(picture["image"] is not None for picture in self.pictures)
+        return {**{verdict: found[verdict] for verdict in VERDICTS}, "figures": figures}
+
+    def lacking(self) -> list[str]:
+        """The commands that make what is missing, each once."""
+        of_verdicts = [command for _, chapter in self.chapters for judged in chapter for command in judged.commands]
+        of_figures = [need.command for name in names() for need in module_of(name).NEEDS if missing(need, self.runs)]
+        return sorted(set(of_verdicts + of_figures))
+
+    def needs(self) -> list[Need]:
+        """What the verdicts and figures that are shown rest on."""
+        shown = [judged.hypothesis for _, chapter in self.chapters for judged in chapter if judged.findings]
+        of_verdicts = [need for hypothesis in shown for need in hypothesis.needs]
+        of_figures = [n for picture in self.pictures if picture["image"] for n in module_of(picture["name"]).NEEDS]
+        return [*of_verdicts, *of_figures]
+
+    def html(self) -> str:
+        """The page."""
+        templates = Environment(
+            loader=PackageLoader("figures"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        )
+        templates.filters["number"] = number
+        return templates.get_template("report.html").render(
+            chapters=self.chapters,
+            pictures=self.pictures,
+            counts=self.counts(),
+            verdicts=VERDICTS,
+            lacking=self.lacking(),
+            experiments=experiments(self.needs(), self.runs),
+            provenance=provenance(),
+        )
+
+
+def number(value: float) -> str:
+    """A number for people; a dash where an interval has no bound.
+
+    >>> number(0.123456), number(1e-9), number(math.inf)
+    ('0.1235', '1e-09', '–')
+    """
+    return f"{value:.4g}" if math.isfinite(value) and abs(value) < 1e300 else "–"
