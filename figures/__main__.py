@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # until the command line listens, Ctrl-C ends the process without a word
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import importlib
 import inspect
 import pkgutil

@@ -1,4 +1,4 @@
-"""The command line of a layer; exit status 0, 2 on a mistake of the user, 130 on Ctrl-C."""
+"""The command line of a layer; exit status 0, 2 on a mistake of the user, 130 on Ctrl-C, 143 on SIGTERM."""
 
 from __future__ import annotations
 
@@ -35,11 +35,12 @@ class OneLineParser(argparse.ArgumentParser):
 
 def guarded(program: str, action: Callable[[], None]) -> int:
     """Runs an action and turns what went wrong into one line on standard error and an exit status."""
+    heard: list[int] = []
     try:
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="replace")
-        with _insistent_interrupt():
+        with _insistent_interrupt() as heard:
             action()
             sys.stdout.flush()
     except UserError as error:
@@ -47,7 +48,7 @@ def guarded(program: str, action: Callable[[], None]) -> int:
         return 2
     except KeyboardInterrupt as interrupt:
         print(f"{program}: stopped{': ' + str(interrupt) if str(interrupt) else ''}", file=sys.stderr)
-        return 130
+        return 128 + (heard[-1] if heard else signal.SIGINT)
     except BrokenPipeError:
         sys.stderr.close()
         return 0
@@ -58,14 +59,16 @@ def guarded(program: str, action: Callable[[], None]) -> int:
 
 
 @contextlib.contextmanager
-def _insistent_interrupt() -> Iterator[None]:
-    """Within it, Ctrl-C is raised again every three seconds until it is heard.
+def _insistent_interrupt() -> Iterator[list[int]]:
+    """Within it, Ctrl-C, or SIGTERM as Ctrl-C, is raised again every three seconds until it is heard; the signals that came.
 
     A compiler calls back into Python from code that swallows exceptions; an interrupt that lands there would be lost.
     """
     reminders: list[threading.Timer] = []
+    heard: list[int] = []
 
-    def handle(*_: object) -> None:
+    def handle(number: int, _: object) -> None:
+        heard.append(number)
         reminders.append(threading.Timer(3.0, _thread.interrupt_main))
         reminders[-1].daemon = True
         reminders[-1].start()
@@ -75,12 +78,13 @@ def _insistent_interrupt() -> Iterator[None]:
         if not issubclass(lost.exc_type, KeyboardInterrupt):
             report(lost)
 
-    before, report = signal.signal(signal.SIGINT, handle), sys.unraisablehook
-    sys.unraisablehook = unheard
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    report, sys.unraisablehook = sys.unraisablehook, unheard
     try:
-        yield
+        yield heard
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, former in before.items():
+            signal.signal(number, former)
         sys.unraisablehook = report
         for reminder in reminders:
             reminder.cancel()

@@ -21,8 +21,7 @@ from mechanisms.experiments.executors import on_this_machine
 from mechanisms.experiments.layers import Layer
 from mechanisms.experiments.marks import Watch, owner_of, read
 from mechanisms.experiments.processes import companions
-from mechanisms.experiments.progress import Progress, in_words
-from mechanisms.experiments.progress import say as say  # where other modules look for it
+from mechanisms.experiments.progress import Progress, in_words, say
 from mechanisms.experiments.records import DamagedRecord, Store
 from mechanisms.experiments.specs import spec_id
 from mechanisms.experiments.survey import survey

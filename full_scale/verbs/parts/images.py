@@ -57,7 +57,8 @@ def _from_file(file: Path) -> np.ndarray:
 
 def _only_array(file: Path) -> np.ndarray:
     with file.open("rb") as opened, np.lib.npyio.NpzFile(opened, allow_pickle=False) as arrays:
-        if sum(member.file_size for member in arrays.zip.infolist()) > LARGEST:
+        packed: Any = arrays.zip
+        if sum(member.file_size for member in packed.infolist()) > LARGEST:
             raise ValueError(f"it unpacks to more than {LARGEST} bytes")
         content: np.ndarray = arrays[arrays.files[0] if len(arrays.files) == 1 else "images"]
         return content
