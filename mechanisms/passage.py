@@ -10,6 +10,7 @@ from mechanisms.sparsity import run_columns
 if TYPE_CHECKING:
     import pandas as pd
 
+MOST_STEPS = 10**7
 END = 0.1
 """The threshold, of a scale that starts at 1."""
 
@@ -38,6 +39,6 @@ def _predicted(setting: pd.Series, end: float) -> dict[str, Any]:
     beta1, beta2 = float(setting["spec.rule.beta1"]), float(setting["spec.rule.beta2"])
     return {
         "closed_form": float(decay_time(start, end, **law)),
-        "mean_field": mean_field_decay_time(start, end, beta1=beta1, beta2=beta2, **law),
+        "mean_field": mean_field_decay_time(start, end, beta1=beta1, beta2=beta2, most=MOST_STEPS, **law),
         "crossover": sigma / strength,
     }

@@ -10,11 +10,11 @@ feature, the loss catches up.
 from __future__ import annotations
 
 import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from figures.force_lines import averaged_forces
 from figures.style import RULE_LABELS, letter, page_width, palette
 from figures.toy_theory import replicates
 from mechanisms.experiments.archive import Need
@@ -47,11 +47,8 @@ def draw(features: pd.DataFrame) -> Figure:
 
 
 def _forces(axes: Axes, rows: pd.DataFrame) -> None:
-    edges = np.geomspace(rows["step"].min(), rows["step"].max() + 1, MOMENTS + 1)
-    by_moment = rows.assign(moment=np.digitize(rows["step"], edges)).groupby("moment")
-    steps = by_moment["step"].mean()
-    push, pull = by_moment["loss_force"].mean(), -by_moment["reg_force"].mean()
+    steps, push, pull = averaged_forces(rows, MOMENTS)
     blue, orange = palette(2)
-    axes.plot(steps, push.where(push > 0), "-o", color=blue, markersize=2, label="loss, away from zero")
-    axes.plot(steps, pull.where(pull > 0), "--s", color=orange, markersize=2, label="regularizer, toward zero")
+    axes.plot(steps, push, "-o", color=blue, markersize=2, label="loss, away from zero")
+    axes.plot(steps, pull, "--s", color=orange, markersize=2, label="regularizer, toward zero")
     axes.set(xscale="log", yscale="log", ylim=FORCES)

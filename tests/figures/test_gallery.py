@@ -3,14 +3,18 @@
 import json
 from dataclasses import replace
 
+import pandas as pd
 import pytest
+from PIL import Image
 
 import figures.needs
 import figures.verbs.draw
+import toy.simulate
 from figures.__main__ import main
 from figures.catalogue import module_of, names, tables_of
 from figures.needs import LAYERS, load, make
 from figures.style import save, styled
+from toy.engine import INTERPRETED
 
 TINY = ["steps=4", "network.width=0.03125", "measurements=2"]
 SMALL = {
@@ -28,19 +32,14 @@ SMALL = {
     **dict.fromkeys(("digits", "optimizers", "decayed_parameters", "table1", "difficulty"), TINY),
     "full_scale batch_size": TINY,
     "width": ["steps=2", "measurements=1", "probe_images=20"],
-    "criteria": [
-        *("train.steps=4", "train.network.width=0.03125", "train.measurements=2", "images=40", "tuning_steps=2"),
-        *("criteria=scale,random", "rankings=layer", "ratios=0.5,0.7"),
-    ],
     "early_prediction": ["train.steps=4", "train.network.width=0.03125", "train.measurements=2", "images=40", "moments=0.3,0.6"],
     "strength": ["steps=4", "network.width=0.03125", "measurements=2", "regularizer.strength=1e-3"],
 }
 TREATED = ["steps=2", "network.width=0.03125", "measurements=1"]
 SMALL |= dict.fromkeys(("rescale", "gate", "factors", "balance"), TREATED)
-MOST_SPECS = {"rescale": 9}
-"""Where the first specs are enough: coupled Adam alone."""
-MOST_SEEDS = {"criteria": 1, "early_prediction": 2, "rescale": 2, "gate": 2, "factors": 2, "balance": 2}
-"""Where each record costs a second or more."""
+MOST_SPECS = {"rescale": 6, "gate": 4, "early_prediction": 3}
+"""Where the first specs are enough: coupled Adam alone, and settings enough to forecast one from the others."""
+SEEDS = 2
 SERIES = {
     "decay": [15] * 9,
     "selectivity": [4, 4],
@@ -77,7 +76,8 @@ def runs(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def _small_experiments(monkeypatch):
-    """Every need asks for a small version of its experiment."""
+    """Every need asks for a small version of its experiment, which is done before a compiler would be."""
+    monkeypatch.setattr(toy.simulate, "choose_engine", lambda: INTERPRETED)
 
     def small(need):
         sizes = [text for text in need.overrides if text.startswith("batch_size=")]
@@ -87,8 +87,24 @@ def _small_experiments(monkeypatch):
     monkeypatch.setattr(figures.needs, "specs_of", small)
 
 
+def pruned_networks():
+    """What a small run of `criteria` would say: making one proves every removal, which takes minutes."""
+    ways = [("one_shot", c, r, q) for c in ("scale", "random") for r in ("layer", "global") for q in (0.5, 0.7)]
+    ways += [("scratch", "random", "layer", q) for q in (0.5, 0.7)]
+    ways += [("implicit", "inactive by activation", "", 0.4), ("trained", "", "", 0.0)]
+    rows = [
+        {"spec.train.rule": rule, "seed": seed, "protocol": protocol, "criterion": criterion, "ranking": ranking, "ratio": ratio,
+         "parameters": 1000 * (1 - ratio), "test_error": 0.1 + ratio / 10 + seed / 100, "pruned_test_error": 0.2 + ratio / 2}
+        for rule in ("adam", "sgd") for seed in range(SEEDS) for protocol, criterion, ranking, ratio in ways
+    ]  # fmt: skip
+    same = {"parameters_before": 1000.0, "macs": 1.0, "macs_before": 1.0, "milliseconds": 1.0, "milliseconds_before": 1.0}
+    return pd.DataFrame(rows).assign(**same)
+
+
 def tables(name, runs):
-    needs = [replace(need, seeds=min(need.seeds, MOST_SEEDS.get(need.experiment, 3))) for need in module_of(name).NEEDS]
+    if name == "pruning_curves":
+        return [pruned_networks()]
+    needs = [replace(need, seeds=min(need.seeds, SEEDS)) for need in module_of(name).NEEDS]
     for need in needs:
         make(need, runs, jobs=1)
     return [*(load(need, runs) for need in needs), *(table.load() for table in tables_of(module_of(name)))]
@@ -103,12 +119,13 @@ def test_axes_are_labelled_and_all_series_are_there(name, runs):
         panels = [axes for axes in figure.axes if axes.axison and axes.get_label() != "<colorbar>"]
         shared = bool(figure.get_supxlabel()) and bool(figure.get_supylabel())
         for axes in panels:
-            assert axes.get_xlabel() or shared
-            assert axes.get_ylabel() or shared or axes.get_shared_y_axes().joined(axes, panels[0])
+            assert shared or any(a.get_xlabel() for a in axes.get_shared_x_axes().get_siblings(axes))
+            assert shared or any(a.get_ylabel() for a in axes.get_shared_y_axes().get_siblings(axes))
         counts = [sum(len(line.get_xdata()) > 1 for line in axes.get_lines()) for axes in panels]
         assert [c >= expected for c, expected in zip(counts, SERIES[name], strict=True)] == [True] * len(panels), counts
         assert figure.legends or any(axes.texts or axes.get_legend() for axes in panels)
-        assert "n = " in "".join(axes.get_title() for axes in panels) + figure.get_supylabel()
+        told = [legend.get_title().get_text() for legend in figure.legends] + [axes.get_title() for axes in panels]
+        assert "n = " in "".join(told) + figure.get_supylabel()
         plt.close(figure)
 
 
@@ -174,7 +191,12 @@ def test_run_missing_makes_them(tmp_path):
 
 @pytest.mark.parametrize(
     ("arguments", "named"),
-    [(["draw", "deacy"], "decay"), (["draw", "--format", "gif"], "svg"), (["draw", "decay", "--jobs", "0"], "--jobs")],
+    [
+        (["draw", "deacy"], "decay"),
+        (["draw", "--format", "gif"], "svg"),
+        (["draw", "decay", "--jobs", "0"], "--jobs"),
+        (["draw", "decay", "--width", "3"], "5.5 to 16"),
+    ],
 )
 def test_mistakes_are_one_line_and_exit_status_2(arguments, named, refuses, tmp_path):
     refuses(lambda: main([*arguments, "--runs", str(tmp_path)]), named)
@@ -185,6 +207,15 @@ def test_pictures_that_cannot_be_written_are_one_line(tmp_path, capsys, runs):
     place = ["--runs", str(runs), "--out", str(tmp_path / "file" / "pictures")]
     assert main(["draw", "decay", *place]) == 2
     assert "--out" in capsys.readouterr().err
+
+
+def test_a_width_is_that_of_the_figure(tmp_path, runs):
+    make(module_of("crossing").NEEDS[0], runs, jobs=1)
+    for width in ("5.5", "9"):
+        place = ["--runs", str(runs), "--out", str(tmp_path / width), "--format", "png", "--width", width]
+        assert main(["draw", "crossing", *place]) == 0
+    narrow, wide = (Image.open(tmp_path / width / "crossing.png").width for width in ("5.5", "9"))
+    assert wide / narrow == pytest.approx(9 / 5.5, rel=0.05)
 
 
 def test_list_names_every_figure(capsys):

@@ -17,6 +17,11 @@ def decay() -> tuple[ToySpec, ...]:
     return tuple(ToySpec(rule=rule, learning_rate=rate, axes=axes) for rule, rate in RULES)
 
 
+def single() -> tuple[ToySpec, ...]:
+    """One feature under one law, with every default: set what you like (`python -m figures explore` writes such commands)."""
+    return (ToySpec(),)
+
+
 def floor() -> tuple[ToySpec, ...]:
     """How close to zero noise lets a scale come: the stationary fluctuation under each coupling."""
     axes = (

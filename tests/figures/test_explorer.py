@@ -1,0 +1,89 @@
+"""The explorer without a browser: what its knobs, links and commands say, and that it listens on this machine alone."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+from urllib.parse import parse_qs
+
+import numpy as np
+import pytest
+
+from figures.__main__ import main
+from figures.explorer.knobs import place, value_at
+from figures.explorer.server import ADDRESS, start
+from figures.explorer.state import MODELS, PRESETS, RANGES, RULES, State, from_query
+from figures.explorer.theory import curves, plane
+from mechanisms.regularizers import COUPLINGS
+from mechanisms.validation import InvalidValue
+from toy.layer import LAYER
+
+STATES = [State(model=model, rule=rule, coupling=coupling) for model in MODELS for rule in RULES for coupling in COUPLINGS]
+
+
+def query_of(state: State) -> dict[str, list[bytes]]:
+    return {name: [value.encode() for value in values] for name, values in parse_qs(state.link()[1:]).items()}
+
+
+@pytest.mark.parametrize("state", [*PRESETS.values(), *STATES], ids=str)
+def test_links_and_commands_restore_a_state(state: State) -> None:
+    assert from_query(query_of(state)) == state
+    words = shlex.split(state.command())
+    assert words[:5] == ["python", "-m", "toy", "run", "single"]
+    assert LAYER.specs("single", [word for word in words if "=" in word]) == (state.spec(),)
+
+
+@pytest.mark.parametrize("state", STATES, ids=str)
+def test_theory_has_finite_lines_within_the_picture(state: State) -> None:
+    shown = plane(state)
+    for x, y in [*curves(state.spec()).values(), *shown.lines.values()]:
+        assert len(x) == len(y)
+        assert np.isfinite(np.concatenate([x, y])).all()
+    assert len(shown.lines) <= 2
+    assert shown.left is None or ((shown.left >= -1e-9) & (shown.left <= 1 + 1e-9)).all()
+
+
+@pytest.mark.parametrize("knob", RANGES)
+def test_sliders_reach_both_ends_and_keep_their_order(knob: str) -> None:
+    low, high = RANGES[knob]
+    ends = sorted((place(knob, low), place(knob, high)))
+    values = [value_at(knob, where) for where in np.linspace(*ends, 50)]
+    assert {values[0], values[-1]} == {low, high}
+    assert (np.diff(values) >= 0).all()
+    for value in values:
+        State(**{knob: value})
+
+
+@pytest.mark.parametrize("knob", RANGES)
+def test_values_out_of_range_are_refused(knob: str) -> None:
+    low, high = RANGES[knob]
+    for wrong in (low / 2 - 1, 2 * high, float("nan"), True and "1"):
+        with pytest.raises(InvalidValue, match=knob):
+            State(**{knob: wrong})
+
+
+def test_a_field_that_is_given_twice_is_refused() -> None:
+    with pytest.raises(InvalidValue, match="one value"):
+        from_query({"rule": [b"adam", b"sgd"]})
+
+
+def test_only_the_fields_that_matter_are_asked_for() -> None:
+    state = State(model="dead", rule="sgd")
+    assert not state.matters("beta2")
+    assert not state.matters("selectivity")
+    assert replace(state, model="product").matters("selectivity")
+
+
+def test_it_listens_on_this_machine_alone() -> None:
+    server, address = start(0)
+    try:
+        sockets = server._http._sockets.values()
+        assert {socket.getsockname()[0] for socket in sockets} == {ADDRESS}
+        assert address.startswith("http://127.0.0.1:")
+    finally:
+        server.stop()
+        server._http.stop()
+
+
+def test_a_wrong_port_is_one_line(refuses) -> None:  # type: ignore[no-untyped-def]
+    refuses(lambda: main(["explore", "--port", "99999"]), "--port")
