@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import logging
 import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future
+from concurrent.futures import CancelledError, Executor, Future, InvalidStateError
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -20,6 +22,7 @@ WORKER = "IMPLICIT_SPARSITY_WORKER"
 """Environment variable: the number of a worker process on this machine, from 0, by which it chooses its GPU."""
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "NUMBA_NUM_THREADS")
 SECONDS_TO_ANSWER = 10
+SECONDS_BETWEEN_LOOKS = 0.5
 Opener = Callable[[], AbstractContextManager[Executor]]
 """Makes an executor to work with; called again if the one before broke."""
 
@@ -109,17 +112,60 @@ def _dask(address: str, gpu_share: float | None) -> Iterator[Executor]:
         reason = str(error).partition("\n")[0]
         raise UserError(f"no Dask scheduler answers at {address} ({reason}): start one, or correct --cluster") from None
     options = {} if gpu_share is None else {"resources": {"GPU": gpu_share}}
+    with _quiet("distributed.client", "tornado.application"):
+        try:
+            _look_at_workers(client.scheduler_info(n_workers=-1)["workers"].values(), gpu_share)
+            with client.get_executor(pure=False, **options) as executor:
+                try:
+                    yield Watched(executor, lambda: client.status != "closed")
+                except BaseException:
+                    executor.shutdown(wait=False)
+                    raise
+        finally:
+            with contextlib.suppress(Exception):  # a lost scheduler cannot be left politely
+                client.close(timeout=SECONDS_TO_ANSWER)
+
+
+@contextlib.contextmanager
+def _quiet(*names: str) -> Iterator[None]:
+    """Within it, these loggers print no trace of what becomes one line anyway."""
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
     try:
-        _look_at_workers(client.scheduler_info(n_workers=-1)["workers"].values(), gpu_share)
-        with client.get_executor(pure=False, **options) as executor:
-            try:
-                yield executor
-            except BaseException:
-                executor.shutdown(wait=False)
-                raise
+        yield
     finally:
-        with contextlib.suppress(Exception):  # a lost scheduler cannot be left politely
-            client.close(timeout=SECONDS_TO_ANSWER)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+class Watched(Executor):
+    """Another executor, whose futures are cancelled when it is no longer connected, so that nobody waits for them for ever."""
+
+    def __init__(self, executor: Executor, connected: Callable[[], bool]) -> None:
+        self._executor, self._connected = executor, connected
+        self._pending = set[Future[Any]]()
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any, **options: Any) -> Future[Any]:
+        """The future of the other executor."""
+        try:
+            future = self._executor.submit(function, *arguments, **options)
+        except Exception as error:
+            if self._connected():
+                raise
+            raise CancelledError from error
+        self._pending.add(future)
+        future.add_done_callback(self._pending.discard)
+        return future
+
+    def _watch(self) -> None:
+        while self._connected():
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+        for future in self._pending.copy():
+            with contextlib.suppress(InvalidStateError):  # it was cancelled meanwhile
+                future.set_exception(CancelledError())
 
 
 def _look_at_workers(workers: Any, gpu_share: float | None) -> None:

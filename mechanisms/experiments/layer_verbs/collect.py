@@ -36,18 +36,12 @@ def run(layer: Layer, options: argparse.Namespace) -> None:
     specs, seeds, store = specs_of(layer, options), seeds_of(options), store_of(layer, options)
     with Index(store) as index:
         table, missing = index.collect(specs, seeds, options.table)
-    _look_at(missing, options)
+    told = f"{len(missing)} records are missing, the first is {missing[0]}" if missing else ""
+    if missing and not options.partial:
+        raise UserError(f"{told}: make them with the verb run, or add --partial")
     write_whole(options.out, _content(table, options.out.suffix), "choose another with --out FILE")
-    say(f"{options.out}: {len(table)} rows of {len(specs) * len(seeds) - len(missing)} records")
-
-
-def _look_at(missing: list[str], options: argparse.Namespace) -> None:
-    if not missing:
-        return
-    text = f"{len(missing)} records are missing, the first is {missing[0]}"
-    if not options.partial:
-        raise UserError(f"{text}: make them with the verb run, or add --partial")
-    say(text)
+    found = len(specs) * len(seeds) - len(missing)
+    say(f"{options.out}: {len(table)} rows of {found} records{f'; {told}' if told else ''}")
 
 
 def _content(table: pd.DataFrame, suffix: str) -> bytes:

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from mechanisms.experiments import executors
+from mechanisms.validation import UserError
+
 SPEC = importlib.util.spec_from_file_location("sweeping", Path(__file__).with_name("sweeping.py"))
 sweeping = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(sweeping)
@@ -78,16 +81,13 @@ def test_a_killed_scheduler_is_one_line_and_the_next_call_makes_the_rest(cluster
     sweeping.assert_whole(tmp_path, UNITS)
 
 
-def test_an_address_without_a_scheduler_is_one_line(tmp_path):
-    status, said = sweeping.finish(sweeping.start(tmp_path, "run", "many", "--seeds", "1", "--cluster", "tcp://127.0.0.1:9"))
-    assert status == 2
-    assert "no Dask scheduler answers at tcp://127.0.0.1:9" in said
-    assert len(said.strip().splitlines()) == 1
+def test_an_address_without_a_scheduler_is_one_line(monkeypatch):
+    monkeypatch.setattr(executors, "SECONDS_TO_ANSWER", 1)
+    with pytest.raises(UserError, match=r"^no Dask scheduler answers at tcp://127\.0\.0\.1:9 [^\n]*$"):
+        executors.on_cluster("tcp://127.0.0.1:9")().__enter__()
 
 
 def test_runs_ask_for_their_share_of_a_gpu(cluster, tmp_path):
     """The same executor that `--device cuda --gpu-share X` uses, on workers that say they have one GPU each."""
-    from mechanisms.experiments.executors import on_cluster
-
-    with on_cluster(cluster[0], gpu_share=0.5)() as executor:
+    with executors.on_cluster(cluster[0], gpu_share=0.5)() as executor:
         assert executor.submit(os.getpid).result(timeout=sweeping.PATIENCE) in {worker.pid for worker in cluster[2]}

@@ -4,12 +4,13 @@ import concurrent.futures
 import json
 import os
 import sys
+import threading
 
 import pytest
 
 from mechanisms.experiments import marks, runner
 from mechanisms.experiments.command_line import main
-from mechanisms.experiments.executors import InTurn, environment, on_this_machine
+from mechanisms.experiments.executors import InTurn, Watched, environment, on_this_machine
 from mechanisms.experiments.records import Store
 from mechanisms.experiments.runner import run_all
 from mechanisms.validation import InvalidValue, UserError
@@ -33,6 +34,21 @@ def test_an_executor_in_turn_carries_what_was_raised():
         InTurn().submit(int, "x").result()
     with pytest.raises(InvalidValue, match="--jobs"):
         on_this_machine(0)
+
+
+def test_futures_of_a_lost_executor_end():
+    """One that never answers, as a scheduler that is killed while a result is on its way."""
+
+    class Silent(concurrent.futures.Executor):
+        def submit(self, *_):
+            return concurrent.futures.Future()
+
+    connected = threading.Event()
+    connected.set()
+    future = Watched(Silent(), connected.is_set).submit(int)
+    connected.clear()
+    with pytest.raises(concurrent.futures.CancelledError):
+        future.result(timeout=60)
 
 
 def test_an_environment_is_restored(monkeypatch):
