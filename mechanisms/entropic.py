@@ -25,7 +25,7 @@ def objective(gram: np.ndarray, weights: np.ndarray, strength: float) -> float:
 
 
 def entropic_weights(gram: np.ndarray, strength: float = 0.1, steps: int = 500) -> np.ndarray:
-    """The weights of channels on the simplex that make the objective small, shape (channels,), from equal ones.
+    """The weights of channels on the simplex that make the objective small, shape (channels,), from `starting_weights`.
 
     Exponentiated gradient: w ← w·exp(−rate·∇)/Σ, with a rate that halves where the objective would rise, so that it never does.
 
@@ -40,7 +40,7 @@ def entropic_weights(gram: np.ndarray, strength: float = 0.1, steps: int = 500) 
     require(gram.ndim == 2 and gram.shape[0] == gram.shape[1], "gram", gram.shape, "a square matrix")
     require_at_least("strength", strength, 0)
     require_whole("steps", steps, 1)
-    weights = np.full(len(gram), 1 / len(gram))
+    weights = starting_weights(gram)
     best, rate = objective(gram, weights, strength), 1.0
     for _ in range(steps):
         logarithm = np.log(weights) - rate * _gradient(gram, weights, strength)
@@ -53,6 +53,17 @@ def entropic_weights(gram: np.ndarray, strength: float = 0.1, steps: int = 500) 
             rate /= 2
     final: np.ndarray = weights / weights.sum()
     return final
+
+
+def starting_weights(gram: np.ndarray) -> np.ndarray:
+    """The share of each channel in what all compute together, ⟨z_c, y⟩, at least a thousandth of an equal one.
+
+    Equal weights would not do: they reproduce y, and their entropy is the largest, so that nothing moves them.
+    """
+    shares = np.maximum(gram.sum(axis=1), SMALLEST)
+    kept = np.maximum(shares / shares.sum(), 1e-3 / len(gram))
+    found: np.ndarray = kept / kept.sum()
+    return found
 
 
 def _entropy(weights: np.ndarray) -> float:
