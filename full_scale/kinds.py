@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from full_scale.pruning_spec import EarlySpec, MatchedSpec, PruningSpec
+from full_scale.sparsified_spec import SparsifiedSpec
 from full_scale.spec import TrainSpec
 from mechanisms.experiments.layers import resolve
 from mechanisms.experiments.records import Store
@@ -34,6 +35,7 @@ KINDS = {
         Kind(TrainSpec, "full_scale.train:run", "full_scale.summary:summarize"),
         Kind(PruningSpec, "full_scale.pruning:run", "full_scale.pruning_summary:summarize"),
         Kind(MatchedSpec, "full_scale.pruning:run_matched", "full_scale.pruning_summary:summarize"),
+        Kind(SparsifiedSpec, "full_scale.sparsified:run", "full_scale.sparsified_summary:summarize"),
         Kind(EarlySpec, "full_scale.early:run", "full_scale.pruning_summary:summarize_early"),
     )
 }

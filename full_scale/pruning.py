@@ -202,6 +202,7 @@ class Bench:
         train = self.spec.train
         rate = train.learning_rate * self.spec.tuning_rate
         spec = dataclasses.replace(train, steps=steps, learning_rate=rate, schedule=Constant(), measurements=1, probes=0)
+        spec = dataclasses.replace(spec, penalties=(), after_update=())  # what sparsifies has had its time
         return self._done(spec, network)
 
     def _done(self, spec: TrainSpec, network: BuiltNetwork) -> Training:

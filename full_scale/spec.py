@@ -84,6 +84,9 @@ class TrainSpec:
         for number, one in enumerate(self.interventions):
             require_whole(f"interventions.{number}.step", one.step, 0, self.steps - 1)
         self.network.require_fits(self.data.shape)
+        kind = "pixels" if self.data.labels_pixels else "images"
+        fits = self.network.scores_pixels == self.data.labels_pixels
+        require(fits, "network", self.network.name, f"a network that scores {kind}, as data = {self.data.name} labels {kind}")
 
     def measured_steps(self) -> tuple[int, ...]:
         """The numbers of updates done at each measurement on the whole training set, from 0 to `steps`."""

@@ -82,7 +82,7 @@ class Training:
         `replay`: whether steps are replayed by the device (see `DeviceStep`); by default on CUDA, where the rule can. `network`
         is trained in place, instead of what the spec builds (one that was pruned, say); `data` are those of the spec, if at hand.
         """
-        self.spec, self.seed, self.device = spec, seed, chosen_device()
+        self.spec, self.seed, self.device, self.done, self.resumptions = spec, seed, chosen_device(), 0, 0
         self.workers = Workers(spec.batch_size, spec.norm_shards, self.device)
         data = data or spec.data.load()
         self.train, self.test = data.train.to(self.device), data.test.to(self.device)
@@ -91,7 +91,6 @@ class Training:
         self.probed = self.train.take(mixed_order(len(self.train))[: spec.probe_images]) if spec.probes else None
         self.network = network or spec.network.build(spec.data.shape, spec.data.classes, seed)
         self.network.module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.done, self.resumptions = 0, 0
         self.treatment = Treatment(self) if spec.interventions else None
         groups = group_parameters(self.network.module, spec.decayed)
         self.groups = groups if self.treatment is None else self.treatment.regrouped(groups)

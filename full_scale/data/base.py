@@ -92,6 +92,8 @@ class AbstractDataset(abc.ABC):
     """
 
     name: ClassVar[str]
+    labels_pixels: ClassVar[bool] = False
+    """Whether every pixel has a label, (N, height, width), and not every image (N,)."""
 
     @property
     @abc.abstractmethod

@@ -78,6 +78,11 @@ class AbstractNetwork(abc.ABC):
 
     name: ClassVar[str]
 
+    @property
+    def scores_pixels(self) -> bool:
+        """Whether it puts out class scores for every pixel (N, classes, height, width), and not for every image (N, classes)."""
+        return False
+
     @abc.abstractmethod
     def require_fits(self, shape: Shape) -> None:
         """Raises `InvalidValue` if images of this shape (channels, height, width) cannot pass the network."""

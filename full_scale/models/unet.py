@@ -1,4 +1,4 @@
-"""A small U-Net that trains on classification data."""
+"""A small U-Net, for classes of images or of pixels."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from full_scale.models.base import AbstractArchitecture, Shape
 from full_scale.models.choices import INITIALIZATIONS, require_width, scaled
+from mechanisms.experiments.added_fields import added
 from mechanisms.validation import require, require_choice, require_whole
 
 if TYPE_CHECKING:
@@ -19,20 +20,26 @@ CHANNELS = 64
 class UNet(AbstractArchitecture):
     """Encoder, decoder and skip concatenations of Ronneberger et al. 2015 (arXiv 1505.04597), with BatchNorm and padding.
 
-    It is a network for segmentation. Here its head, a 1 × 1 convolution into one map a class, is averaged over all positions,
-    so that it gives class scores and trains on images with one label. `levels` is how often the map is halved; the channels
-    are 64 times `width`, doubled at each level. Weights start He normal, those of the head too.
+    It is a network for segmentation: with `maps` its head, a 1 × 1 convolution, puts out one map a class. Without, that is
+    averaged over all positions, so that it gives class scores and trains on images with one label. `levels` is how often the
+    map is halved; the channels are 64 times `width`, doubled at each level. Weights start He normal, those of the head too.
     """
 
     name: ClassVar[str] = "unet"
     width: float = 0.25
     levels: int = 2
     initialization: str = "he"
+    maps: bool = added(False)
 
     def __post_init__(self) -> None:
         require_width(self.width)
         require_whole("levels", self.levels, 1, 6)
         require_choice("initialization", self.initialization, INITIALIZATIONS)
+
+    @property
+    def scores_pixels(self) -> bool:
+        """See `AbstractNetwork`."""
+        return self.maps
 
     def require_fits(self, shape: Shape) -> None:
         """Raises `InvalidValue` if images of this shape cannot be halved that often."""
@@ -48,5 +55,7 @@ class UNet(AbstractArchitecture):
         from full_scale.models.parts.u_shaped import UShaped
 
         channels = tuple(scaled(CHANNELS * 2**level, self.width) for level in range(self.levels + 1))
-        head = {"head": nn.Conv2d(channels[0], classes, 1), "mean": nn.AdaptiveAvgPool2d(1), "flatten": nn.Flatten()}
+        head: dict[str, nn.Module] = {"head": nn.Conv2d(channels[0], classes, 1)}
+        if not self.maps:
+            head |= {"mean": nn.AdaptiveAvgPool2d(1), "flatten": nn.Flatten()}
         return named_chain({"body": UShaped(shape[0], channels), **head})

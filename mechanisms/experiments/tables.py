@@ -101,6 +101,8 @@ COLUMNS: dict[str, Column] = {
     "milliseconds_before": Column("f", "ms", "median time of a call before pruning"),
     "pruned_test_error": Column("f", "fraction", "test error right after pruning"),
     "tuning_steps": Column("i", "steps", "updates after pruning, or from fresh weights"),
+    "choosing_error": Column("f", "fraction", "share of those test images classified wrongly that choose what is removed"),
+    "judged_error": Column("f", "fraction", "share of the other test images classified wrongly"),
     "first_inactive": Column("f", "steps", "first recorded step at which a feature was inactive; NaN if never"),
 }
 

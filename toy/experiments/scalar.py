@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mechanisms.regularizers import COUPLINGS
+from mechanisms.regularizers import COUPLINGS, L1, L2
 from mechanisms.update_rules import Adam
 from toy.experiments.settings import ADAM, RULES, SGD_MOMENTUM
 from toy.gradients import Dead, LowGradient
@@ -55,6 +55,16 @@ def dead() -> tuple[ToySpec, ...]:
     return tuple(
         ToySpec(gradient=Dead(), rule=rule, learning_rate=rate, steps=20_000, axes=axes)
         for rule, rate in (ADAM, (Adam(), 1e-3), SGD_MOMENTUM)
+    )
+
+
+def orphan() -> tuple[ToySpec, ...]:
+    """A feature that nothing reads any more, so that only L2 or L1 acts on it: SGD, Adam and AdamW's coupling, from the start."""
+    axes = (Axis("regularizer.coupling", COUPLINGS), Axis("regularizer.strength", (1e-4, 1e-3)))
+    return tuple(
+        ToySpec(gradient=Dead(), rule=rule, learning_rate=rate, regularizer=law, steps=3_000, features=1, axes=axes)
+        for rule, rate in (SGD_MOMENTUM, ADAM)
+        for law in (L2(strength=1e-4), L1(strength=1e-4))
     )
 
 
