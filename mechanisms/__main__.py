@@ -1,4 +1,4 @@
-"""`python -m mechanisms VERB`: one module of `mechanisms.verbs` a verb, with `add_arguments(parser)` and `run(options)`."""
+"""`python -m mechanisms VERB`: one module of `mechanisms.verbs` a verb."""
 
 from __future__ import annotations
 
@@ -7,39 +7,16 @@ if __name__ == "__main__":  # until the command line listens, Ctrl-C ends the pr
 
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-import importlib
-import inspect
-import pkgutil
 import sys
 from collections.abc import Sequence
-from types import ModuleType
 
 from mechanisms import verbs
-from mechanisms.experiments.command_line import OneLineParser, guarded
-
-
-def discover() -> dict[str, ModuleType]:
-    """Verb → module, sorted; what takes long to import belongs into the functions of a verb."""
-    names = sorted(module.name for module in pkgutil.iter_modules(verbs.__path__))
-    return {name: importlib.import_module(f"{verbs.__name__}.{name}") for name in names}
-
-
-def build_parser() -> OneLineParser:
-    """The parser of `python -m mechanisms`."""
-    found = discover()
-    parser = OneLineParser(prog="python -m mechanisms", description="What the law says of your own training, and of records.")
-    subparsers = parser.add_subparsers(dest="verb", required=True, metavar=" | ".join(found))
-    for name, module in found.items():
-        text = (inspect.getdoc(module) or "").partition("\n")[0]
-        module.add_arguments(subparsers.add_parser(name, help=text, description=text))
-    return parser
+from mechanisms.experiments import verb_modules
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command line; returns the exit status."""
-    parser = build_parser()
-    options = parser.parse_args(arguments)
-    return guarded(parser.prog, lambda: discover()[options.verb].run(options))
+    return verb_modules.main("python -m mechanisms", "What the law says of your own training, and of records.", verbs, arguments)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import nn
 
-from full_scale.__main__ import discover, main
+from full_scale.__main__ import main
 from full_scale.models.basic_net import BasicNet
 from full_scale.removal import load
 
@@ -82,7 +82,7 @@ def test_the_overview_names_every_verb_and_refuses_others(capsys: pytest.Capture
         main(["--help"])
     assert left.value.code == 0
     shown = capsys.readouterr().out
-    assert all(verb in shown for verb in ("list", "show", "run", *discover()))
+    assert all(verb in shown for verb in ("list", "show", "run", "audit", "shrink"))
     for words in ([], ["audti"]):
         with pytest.raises(SystemExit) as left:
             main(words)
