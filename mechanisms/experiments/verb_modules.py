@@ -1,4 +1,4 @@
-"""Command lines whose verbs are modules: each with `add_arguments(parser)`, `run(options)` and a docstring that says what it does."""
+"""Command lines whose verbs are modules: each with `add_arguments(parser)`, `run(options)` and a docstring for `--help`."""
 
 from __future__ import annotations
 
