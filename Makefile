@@ -2,9 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 JOBS ?= 2
+VERSIONS ?= oldest
 export MPLBACKEND := Agg
 
-.PHONY: install demo test lint types api dist dist-tests clean
+.PHONY: install demo test lint types api dist dist-tests compat clean
 
 install: .venv/.installed
 
@@ -43,5 +44,11 @@ dist: install
 dist-tests: dist
 	PYTHON=$(PYTHON) tests/try_distribution.sh dist tests
 
+compat: # make compat VERSIONS=oldest|newest PYTHON=python3.11: the tests of the law, records, training and removal on other versions
+	$(PYTHON) -m venv .venv-$(VERSIONS)
+	.venv-$(VERSIONS)/bin/python -m pip install --quiet --constraint constraints/$(VERSIONS).txt --editable . pytest hypothesis
+	.venv-$(VERSIONS)/bin/python -m pytest -W default tests/mechanisms tests/toy tests/fuzz tests/test_security.py \
+		tests/full_scale/test_optimizer.py tests/full_scale/test_train.py tests/full_scale/removal/test_shrink.py
+
 clean:
-	rm -rf .venv *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-* *.egg-info .pytest_cache .mypy_cache .ruff_cache
