@@ -30,8 +30,11 @@ SMALL = {
 }
 TREATED = ["steps=2", "network.width=0.03125", "measurements=1"]
 SMALL |= dict.fromkeys(("rescale", "gate", "factors", "balance"), TREATED)
-MOST_SPECS = {"rescale": 9}
-"""Where the first specs are enough: coupled Adam alone."""
+SPARSIFIED = ["train.data=digits", "train.network=mlp", "train.network.hidden=8,6", "train.steps=4", "train.measurements=1"]
+SPARSIFIED += ["ratios=0,0.5", "images=40", "scores=activation"]
+SMALL |= {"node_pruning": SPARSIFIED, "l1_over_l2": SPARSIFIED}
+MOST_SPECS = {"rescale": 9, "node_pruning": 4, "l1_over_l2": 6}
+"""Where the first specs are enough: coupled Adam alone; plain training and a few sparsifiers."""
 SERIES = {
     "decay": [15] * 9,
     "selectivity": [4, 4],
@@ -44,6 +47,7 @@ SERIES = {
     "balance": [4, 4],
     "pruning_curves": [2, 2, 0] * 2,
     "early_prediction": [10, 10, 1],
+    "sparsifiers": [1, 0, 2, 0],
 }
 """Panels of each figure, and lines in each that carry data."""
 
