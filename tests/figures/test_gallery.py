@@ -47,7 +47,8 @@ SERIES = {
     "balance": [4, 4],
     "pruning_curves": [2, 2, 0] * 2,
     "early_prediction": [10, 10, 1],
-    "sparsifiers": [1, 0, 2, 0],
+    "node_pruning": [1, 0],
+    "l1_over_l2": [2, 0],
 }
 """Panels of each figure, and lines in each that carry data."""
 
