@@ -7,10 +7,13 @@ from typing import Any
 
 from full_scale.experiments.networks import vgg16
 from full_scale.experiments.protocols import PROTOCOLS
+from full_scale.interventions import Rescale
 from full_scale.pruning_spec import PROTOCOLS as PRUNING_PROTOCOLS
 from full_scale.pruning_spec import EarlySpec, MatchedSpec, PruningSpec
 from full_scale.spec import TrainSpec
+from mechanisms.after_update import Proximal
 from mechanisms.criteria import all_criteria
+from mechanisms.penalties import GroupLasso, L1OfPart, L1OverL2, SelectiveL1
 
 TUNING_STEPS = {"demo": 60, "short": 600, "paper": 40 * 1250}
 """Two epochs of digits, 1.2 of the photographs, 40 of CIFAR-10 as in Li et al. 2017."""
@@ -46,6 +49,26 @@ def explicit_vs_implicit(preset: str = "demo") -> tuple[MatchedSpec, ...]:
     """
     adam, _, momentum, _ = PROTOCOLS[preset].four()
     return (MatchedSpec(train=adam, conventional=momentum, tuning_steps=TUNING_STEPS[preset]),)
+
+
+def sparsifiers_vs_implicit(preset: str = "demo") -> tuple[MatchedSpec, ...]:
+    """As `explicit_vs_implicit`, but the conventional network was trained by SGD with momentum to be sparse.
+
+    L1 on BatchNorm scales (Network Slimming), proximal steps on scales that start at a tenth (Ye et al. 2018), group lasso
+    over input channels, the ratio ℓ1/ℓ2 by group, and L1 that is stronger on selective features; each beside the same
+    coupled L2. Tuned without what makes sparse.
+    """
+    adam, _, momentum, _ = PROTOCOLS[preset].four()
+    strength = {"demo": 1e-3, "short": 1e-3, "paper": 1e-4}[preset]
+    conventional = (
+        replace(momentum, penalties=(L1OfPart(strength=strength),)),
+        replace(momentum, after_update=(Proximal(strength=strength),), interventions=(Rescale(factor=0.1),)),
+        replace(momentum, penalties=(GroupLasso(strength=strength, part="outgoing"),)),
+        replace(momentum, penalties=(L1OverL2(strength=10 * strength),)),
+        replace(momentum, penalties=(SelectiveL1(strength=strength),)),
+    )
+    common: dict[str, Any] = {"criteria": ("scale", "product", "random"), "rankings": ("global",), "scratch_criteria": ()}
+    return tuple(MatchedSpec(train=adam, conventional=one, **common, tuning_steps=TUNING_STEPS[preset]) for one in conventional)
 
 
 def vgg16_layers(preset: str = "demo") -> tuple[PruningSpec, ...]:

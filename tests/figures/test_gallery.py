@@ -37,8 +37,11 @@ SMALL = {
 }
 TREATED = ["steps=2", "network.width=0.03125", "measurements=1"]
 SMALL |= dict.fromkeys(("rescale", "gate", "factors", "balance"), TREATED)
-MOST_SPECS = {"rescale": 6, "gate": 4, "early_prediction": 3}
-"""Where the first specs are enough: coupled Adam alone, and settings enough to forecast one from the others."""
+SPARSIFIED = ["train.data=digits", "train.network=mlp", "train.network.hidden=8,6", "train.steps=4", "train.measurements=1"]
+SPARSIFIED += ["ratios=0,0.5", "images=40", "scores=activation"]
+SMALL |= {"node_pruning": SPARSIFIED, "l1_over_l2": SPARSIFIED}
+MOST_SPECS = {"rescale": 6, "gate": 4, "early_prediction": 3, "node_pruning": 4, "l1_over_l2": 6}
+"""Where the first specs are enough: coupled Adam alone, settings enough to forecast one from the others, a few sparsifiers."""
 SEEDS = 2
 SERIES = {
     "decay": [15] * 9,
@@ -64,6 +67,8 @@ SERIES = {
     "photographs_batch_size": [1, 1],
     "digits_trends": [1, 1, 2] * 2,
     "removal_exactness": [6, 0],
+    "node_pruning": [1, 0],
+    "l1_over_l2": [2, 0],
 }
 """Panels of each figure, and lines in each that carry data."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -74,3 +75,15 @@ def test_every_kind_of_spec_can_be_run_and_summed_up(kind: type) -> None:
     assert callable(resolve(KINDS[kind].run))
     assert callable(resolve(KINDS[kind].summarize))
     assert kind is TrainSpec or "train" in kind.__dataclass_fields__  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("preset", ["demo", "short", "paper"])
+def test_trained_sparsifiers_meet_the_implicit_network_of_one_training(preset: str) -> None:
+    specs = specs_of("sparsifiers_vs_implicit", preset)
+    assert len({spec.train for spec in specs}) == 1
+    assert len({spec.conventional for spec in specs}) == len(specs) == 5
+    (base,) = specs_of("explicit_vs_implicit", preset)
+    for spec in specs:
+        bare = dataclasses.replace(spec.conventional, penalties=(), after_update=(), interventions=())
+        assert bare == base.conventional
+        assert spec.train == base.train
