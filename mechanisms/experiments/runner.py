@@ -112,7 +112,7 @@ class Sweep:
         self.stale: dict[Unit, bytes] = {}
         self.deaths = Counter[Unit]()
         self.watch, self.looked = Watch(), time.monotonic()
-        self.made, self.failures, self.stopped = 0, list[str](), ""
+        self.made, self.found, self.failures, self.stopped = 0, 0, list[str](), ""
         self.settings, self.command = settings_of(layer), (Path(sys.argv[0]).name, *sys.argv[1:])
 
     def work(self, opener: Callable[[], AbstractContextManager[Executor]]) -> None:
@@ -125,6 +125,8 @@ class Sweep:
             raise KeyboardInterrupt(f"{self._standing()}; the same command continues") from None
         except CancelledError:
             raise UserError(f"the workers are lost; {self._standing()}, the same command continues") from None
+        if self.found:
+            say(f"{self.made} runs were made here, {self.found} by other sweeps meanwhile")
         if self.stopped:
             raise UserError(f"{self.stopped}; {self._standing()}, the same command continues")
         if self.failures:
@@ -219,6 +221,7 @@ class Sweep:
             self.made += 1
             self.progress.add_done(name, in_words(outcome.seconds))
         elif state == "found":
+            self.found += 1
             self.progress.add_done(name, "made by another sweep")
         elif state == "busy":
             self._wait_for(outcome)
