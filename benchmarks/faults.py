@@ -27,6 +27,8 @@ from mechanisms.validation import UserError
 from toy.layer import LAYER
 
 WORDS = ["stability", "steps=600"]
+SECONDS = 8.0
+"""A parent is killed after a random part of them, every other time counted from the first run that is under way."""
 SECONDS_FOR_WORKERS = 10
 
 
@@ -67,9 +69,11 @@ def together(folder: Path, runs: int, _: int) -> list[dict[str, Any]]:
 def kills(folder: Path, runs: int, moments: int) -> list[dict[str, Any]]:
     """A parent killed at random moments: records damaged, workers that outlived it by ten seconds, and the last call's status."""
     outlived, damaged, interrupted, slowest = 0, 0, 0, 0.0
-    for _ in range(moments):
+    for moment in range(moments):
         process = start(folder, runs)
-        time.sleep(random.uniform(0, 12))
+        while moment % 2 and process.poll() is None and not any(folder.glob("*/*/*.running")):
+            time.sleep(0.01)
+        time.sleep(random.uniform(0, SECONDS))
         workers = descendants(process.pid)
         interrupted += process.poll() is None
         process.send_signal(signal.SIGKILL)
