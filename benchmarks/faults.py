@@ -27,8 +27,8 @@ from mechanisms.validation import UserError
 from toy.layer import LAYER
 
 WORDS = ["stability", "steps=600"]
-SECONDS = 8.0
-"""A parent is killed after a random part of them, every other time counted from the first run that is under way."""
+SECONDS = 5.0
+"""A parent is killed after a random part of them, counted from its first record, or, one time of four, from its start."""
 SECONDS_FOR_WORKERS = 10
 
 
@@ -71,7 +71,8 @@ def kills(folder: Path, runs: int, moments: int) -> list[dict[str, Any]]:
     outlived, damaged, interrupted, slowest = 0, 0, 0, 0.0
     for moment in range(moments):
         process = start(folder, runs)
-        while moment % 2 and process.poll() is None and not any(folder.glob("*/*/*.running")):
+        at_first = records_in(folder)
+        while moment % 4 and process.poll() is None and records_in(folder) == at_first:
             time.sleep(0.01)
         time.sleep(random.uniform(0, SECONDS))
         workers = descendants(process.pid)
@@ -91,6 +92,11 @@ def kills(folder: Path, runs: int, moments: int) -> list[dict[str, Any]]:
         "workers left after 10 s, moments": outlived, "slowest worker to end, s": slowest,
     }  # fmt: skip
     return [*_rows(told), *_rows(standing(folder, runs))]
+
+
+def records_in(folder: Path) -> int:
+    """How many folders have the name of a record."""
+    return sum("." not in path.name for path in folder.glob("*/*/seed_*"))
 
 
 def gone_after(pids: list[int]) -> float:
