@@ -24,6 +24,7 @@ from toy import conjectures as conjectures  # its models are choices of `gradien
 from toy.gradients import AbstractGradient, LowGradient
 
 DTYPES = ("float32", "float64")
+MOST_VALUES_SHOWN = 50
 FIXED = ("steps", "features", "records", "average_last", "dtype", "axes", "decayed")
 """Fields that shape the record itself and so cannot vary within it."""
 
@@ -36,6 +37,8 @@ class Axis:
     values: tuple[float | str, ...]
 
     def __str__(self) -> str:
+        if len(self.values) > MOST_VALUES_SHOWN:
+            return f"{self.field}={self.values[0]},…,{self.values[-1]} ({len(self.values)} values)"
         return f"{self.field}={','.join(map(str, self.values))}"
 
 

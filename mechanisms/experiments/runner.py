@@ -14,6 +14,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,8 @@ from mechanisms.validation import UserError, require_whole
 MOST_GIVEN_OUT = 10_000
 MOST_DEATHS = 2
 """So many times a worker process may be killed while it makes one run and nothing else is made, before that counts as failed."""
+MOST_BARREN = 3
+"""So many executors in a row may break before any of their workers has begun a run."""
 SECONDS_BETWEEN_LOOKS = 1.0
 """At what other sweeps are making."""
 
@@ -102,7 +105,13 @@ class Sweep:
     def __init__(
         self, layer: Layer, store: Store, units: list[Unit], together: int, progress: Progress, *, marked: bool = True
     ) -> None:
-        self.layer, self.store, self.together, self.progress = layer, store, together, progress
+        # Workers of a cluster have folders of their own to work in.
+        self.layer, self.store, self.together, self.progress = (
+            layer,
+            replace(store, root=store.root.absolute()),
+            together,
+            progress,
+        )
         self.name = uuid.uuid4().hex if marked else None
         self.todo, self.waiting = deque(units), dict[Unit, Path]()
         self.suspects, self.alone = deque[Unit](), False
@@ -111,23 +120,34 @@ class Sweep:
         self.stale: dict[Unit, bytes] = {}
         self.deaths = Counter[Unit]()
         self.watch, self.looked = Watch(), time.monotonic()
-        self.made, self.failures, self.stopped = 0, list[str](), ""
+        self.made, self.found, self.failures, self.stopped = 0, 0, list[str](), ""
         self.settings, self.command = settings_of(layer), (Path(sys.argv[0]).name, *sys.argv[1:])
 
     def work(self, opener: Callable[[], AbstractContextManager[Executor]]) -> None:
         """Goes on until every unit has a record or has failed."""
+        barren = 0
         try:
             while self.todo or self.waiting or self.suspects:
+                before = self._signs()
                 with opener() as executor:
                     self._work_with(executor)
+                barren = barren + 1 if self._signs() == before else 0
+                if barren == MOST_BARREN:
+                    raise UserError("worker processes end before they begin a run: start one run without --jobs to see why")
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"{self._standing()}; the same command continues") from None
         except CancelledError:
             raise UserError(f"the workers are lost; {self._standing()}, the same command continues") from None
+        if self.found:
+            say(f"{self.made} runs were made here, {self.found} by other sweeps meanwhile")
         if self.stopped:
             raise UserError(f"{self.stopped}; {self._standing()}, the same command continues")
         if self.failures:
             raise self._summary()
+
+    def _signs(self) -> tuple[int, ...]:
+        """What changes whenever a worker does anything."""
+        return self.progress.done, self.progress.failed, self.deaths.total(), len(self.suspects)
 
     def _standing(self) -> str:
         return f"{self.progress.done} of {self.progress.total} runs are on record"
@@ -218,6 +238,7 @@ class Sweep:
             self.made += 1
             self.progress.add_done(name, in_words(outcome.seconds))
         elif state == "found":
+            self.found += 1
             self.progress.add_done(name, "made by another sweep")
         elif state == "busy":
             self._wait_for(outcome)

@@ -36,6 +36,15 @@ def test_an_executor_in_turn_carries_what_was_raised():
         on_this_machine(0)
 
 
+def test_executors_that_break_at_once_are_given_up(tiny_layer, store):
+    class Broken(concurrent.futures.Executor):
+        def submit(self, *_):
+            raise concurrent.futures.BrokenExecutor
+
+    with pytest.raises(UserError, match="end before they begin"):
+        run_all(tiny_layer, store, tiny_layer.specs("one"), (0,), executor=Broken)
+
+
 def test_futures_of_a_lost_executor_end():
     """One that never answers, as a scheduler that is killed while a result is on its way."""
 
