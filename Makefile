@@ -1,4 +1,5 @@
 # make demo: install, run the main job on the embedded data, draw the figures.   make test: install, lint, types, tests, doctests.
+# Tests in a browser need Debian's chromium; where it is missing they say so and are skipped.
 PYTHON ?= python3
 BIN := .venv/bin
 JOBS ?= 2

@@ -16,9 +16,10 @@ from mechanisms.experiments.files import write_whole
 PICTURES = "pictures"
 HEAD = """# Gallery
 
-Every figure with what it shows, the command that draws it, and where its records come from. `python -m figures gallery` writes
-this page; `python -m figures draw NAME --format svg|pdf|png --width INCHES` draws one, with all of its provenance beside it; equal
-records give equal bytes. Records of networks that are not made here are those that come with the package (`full_scale/reference`).
+Every figure with what it shows, the command that draws it, and where its records come from. `python -m figures gallery`
+writes this page; `python -m figures draw NAME --format svg|pdf|png --width INCHES` draws one, with all of its
+provenance beside it; equal records give equal bytes. Records of networks that are not made here are those that come
+with the package (`full_scale/reference`).
 """
 
 

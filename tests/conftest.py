@@ -19,3 +19,12 @@ def refuses(capsys):
         assert not printed.out
 
     return check
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Tests in a browser that were not run are told where nobody can overlook it."""
+    skipped = [report for report in terminalreporter.stats.get("skipped", []) if "BROWSER TEST NOT RUN" in str(report.longrepr)]
+    if skipped:
+        reason = str(skipped[0].longrepr[-1]).partition("BROWSER TEST NOT RUN: ")[2]
+        terminalreporter.section("NOT LOOKED AT IN A BROWSER", sep="!", red=True)
+        terminalreporter.line(f"{len(skipped)} tests of the report and the explorer were skipped: {reason}")

@@ -88,6 +88,7 @@ def _bound(axes: Axes, stability: pd.DataFrame) -> None:
     ratio = last["spec.learning_rate"] * last["spec.regularizer.strength"] / last["spec.rule.epsilon"]
     left = last["scale"].abs().groupby(ratio.round(6)).mean().clip(lower=1e-40)
     axes.plot(left.index, left, "o-", color=palette(1)[0], linewidth=0.6)
-    axes.axvline(stability_bound(one(last, "rule.beta1")), color="0.4", linestyle="--", linewidth=0.9)
-    axes.text(stability_bound(one(last, "rule.beta1")) * 0.9, 1e-20, "2(1+β1)/(1−β1)", rotation=90, ha="right", fontsize=7)
+    bound, across = stability_bound(one(last, "rule.beta1")), axes.get_xaxis_transform()
+    axes.axvline(bound, color="0.4", linestyle="--", linewidth=0.9)
+    axes.text(bound * 0.85, 0.5, "2(1+β1)/(1−β1)", rotation=90, ha="right", va="center", fontsize=7, transform=across)
     axes.set(xlabel="ηλ/ε", ylabel="|w| at the end (1e-40 or less)", xscale="log", yscale="log")

@@ -62,9 +62,22 @@ def test_values_out_of_range_are_refused(knob: str) -> None:
             State(**{knob: wrong})
 
 
-def test_a_field_that_is_given_twice_is_refused() -> None:
-    with pytest.raises(InvalidValue, match="one value"):
-        from_query({"rule": [b"adam", b"sgd"]})
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ({"rule": [b"adam", b"sgd"]}, "one value"),
+        ({"rule": [b"adamw"]}, "rule = 'adamw' is not valid: use one of"),
+        ({"strength": [b"abc"]}, "strength = 'abc' is not valid: use a number from 1e-06 to 0.1"),
+        ({"steps": [b"1e3"]}, "steps = '1e3' is not valid"),
+        ({"beta2": [b"nan"]}, "beta2 = nan is not valid"),
+        ({"speed": [b"1"]}, "the link's field = 'speed' is not valid: use one of model, rule"),
+        ({"model": [b"\xff"]}, "model"),
+    ],
+)
+def test_an_invalid_link_is_refused(query: dict[str, list[bytes]], said: str) -> None:
+    with pytest.raises(InvalidValue) as problem:
+        from_query(query)
+    assert said in str(problem.value)
 
 
 def test_only_the_fields_that_matter_are_asked_for() -> None:
