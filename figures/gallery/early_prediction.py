@@ -28,7 +28,9 @@ SHORTER = {"effective strength below 0": "strength below 0"}
 def draw(moments: pd.DataFrame) -> Figure:
     """AUC within layers, the same given the scale, and the errors of forecasts."""
     found = over_runs(prediction_table(scored(moments)))
-    figure, panels = plt.subplots(1, 3, figsize=(page_width(), 3.0), gridspec_kw={"width_ratios": [1, 1, 1.2]})
+    figure, panels = plt.subplots(
+        1, 3, figsize=(page_width(), 3.0), gridspec_kw={"width_ratios": [1, 1, 1.2]}, layout="constrained"
+    )
     for axes, kind, label in zip(panels, ("within", "given_scale"), ("within layers", "within layers, given |γ|"), strict=False):
         _aucs(axes, found, kind)
         axes.set(xlabel="measured after [% of training]", ylabel=f"AUC {label}", ylim=(0.2, 1.02))
@@ -36,8 +38,7 @@ def draw(moments: pd.DataFrame) -> Figure:
     _forecasts(panels[2], moments)
     for index, axes in enumerate(panels):
         letter(axes, index)
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="lower center", ncol=5, handlelength=1.4, columnspacing=1.0)
-    figure.tight_layout(rect=(0, 0.13, 1, 1), w_pad=0.8)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncol=5, handlelength=1.4, columnspacing=1.0)
     return figure
 
 

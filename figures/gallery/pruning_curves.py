@@ -30,7 +30,9 @@ def draw(pruned: pd.DataFrame) -> Figure:
     """A row of three panels for each rule."""
     rules = list(dict.fromkeys(pruned["spec.train.rule"]))
     size = (page_width(), 2.7 * len(rules) + 0.5)
-    figure, panels = plt.subplots(len(rules), 3, figsize=size, squeeze=False, gridspec_kw={"width_ratios": [1, 1, 1.15]})
+    figure, panels = plt.subplots(
+        len(rules), 3, figsize=size, squeeze=False, gridspec_kw={"width_ratios": [1, 1, 1.15]}, layout="constrained"
+    )
     for row, rule in zip(panels, rules, strict=True):
         one = shares(pruned[pruned["spec.train.rule"] == rule])
         for axes, value, label in zip(
@@ -39,14 +41,13 @@ def draw(pruned: pd.DataFrame) -> Figure:
             _curves(axes, one, value)
             axes.set(xlabel="parameters left [%]", ylabel=f"test error {label} [%]", xscale="log", ylim=(0, None))
             _mark_shapes(axes, one)
-        row[0].set_title(RULE_LABELS[rule])
+        row[0].set_title(RULE_LABELS[rule], loc="right")
         row[1].set_title(f"n = {one['seed'].nunique()} seeds")
         _differences(row[2], one)
     for index, axes in enumerate(panels.flat):
         letter(axes, index)
     handles, names = panels[0, 1].get_legend_handles_labels()
-    figure.legend(handles, names, loc="lower center", ncol=6, handlelength=1.4, columnspacing=1.0)
-    figure.tight_layout(rect=(0, 0.09, 1, 1), w_pad=0.8)
+    figure.legend(handles, names, loc="outside lower center", ncol=6, handlelength=1.4, columnspacing=1.0)
     return figure
 
 
