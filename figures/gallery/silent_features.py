@@ -79,7 +79,7 @@ def _memory(axes: Axes, rows: pd.DataFrame) -> None:
             noise = one(chosen, "gradient.sigma") if past else 0.0
             when = dead_time(1.0, learning_rate=rate, strength=strength, beta2=beta2, past=noise)
             axes.axvline(when, color=colour, linestyle=dash, linewidth=0.6, alpha=0.7)
-    axes.set(xlabel="steps since it fell silent", ylabel="|w|", xscale="log", yscale="log", ylim=(SMALLEST, 3), xlim=(20, None))
+    axes.set(xlabel="steps since it fell silent", ylabel="|w|", xscale="log", yscale="log", ylim=(SMALLEST, 3), xlim=(1, None))
     axes.legend(loc="lower left", fontsize=6, handlelength=1.6)
 
 
