@@ -15,6 +15,8 @@ from figures.force_lines import averaged_forces
 from figures.style import palette
 
 SMALLEST = 1e-9
+WEAKEST = 1e-12
+"""The smallest force that is drawn."""
 MOMENTS = 40
 LINES = 2
 """Lines of theory that a picture has room for."""
@@ -48,13 +50,12 @@ class Pictures:
         return plot, push, pull
 
     def _plane(self) -> tuple[Any, ColumnDataSource, ColumnDataSource, list[Any]]:
-        plot = _plot(
-            "p", "λ", height=330, x_range=(1e-4, 1), y_range=(1e-6, 1e-1), title="Where this is: what theory leaves of it"
-        )
+        plot = _plot("p", "λ", height=330, x_range=(1e-4, 1), y_range=(1e-6, 1e-1), title="Where this is")
         mapper = LinearColorMapper(palette="Viridis256", low=0, high=1)
         left = ColumnDataSource({"image": [], "x": [], "y": [], "dw": [], "dh": []})
         plot.image("image", x="x", y="y", dw="dw", dh="dh", source=left, color_mapper=mapper, alpha=0.8)
-        plot.add_layout(ColorBar(color_mapper=mapper, width=8), "right")
+        self.bar = ColorBar(color_mapper=mapper, width=8, title="left")
+        plot.add_layout(self.bar, "right")
         borders = [_line(plot, "black", dash) for dash in DASHES]
         point = _points("point")
         plot.scatter(
@@ -74,8 +75,8 @@ class Pictures:
     def draw_forces(self, features: pd.DataFrame) -> None:
         """The push of the loss and the pull of the regularizer."""
         steps, push, pull = averaged_forces(features, MOMENTS)
-        self.push.data = {"x": steps.to_numpy(), "y": push.to_numpy()}
-        self.pull.data = {"x": steps.to_numpy(), "y": pull.to_numpy()}
+        for source, force in ((self.push, push), (self.pull, pull)):
+            source.data = {"x": steps.to_numpy(), "y": force.where(force > WEAKEST).to_numpy()}
 
     def draw_plane(self, plane: Plane) -> None:
         """The phase diagram with the point where the state lies."""
@@ -86,7 +87,8 @@ class Pictures:
         size = {name: [span[1] - span[0]] for name, span in (("dw", plane.x_range), ("dh", plane.y_range))}
         empty: dict[str, list[Any]] = {name: [] for name in ("image", *corner, *size)}
         shown: dict[str, Any] = empty if plane.left is None else {"image": [plane.left], **corner, **size}
-        self.left.data = shown
+        self.left.data, self.bar.visible = shown, plane.left is not None
+        plot.title.text = "Where this is" + (": what the theory leaves of a feature" if plane.left is not None else "")
         self.point.data = {"x": [plane.point[0]], "y": [plane.point[1]]}
         _fill(plot, self.borders, plane.lines)
 

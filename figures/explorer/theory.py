@@ -157,6 +157,8 @@ def remarks(state: State) -> list[str]:
         told.append(f"Visits per memory: {visits:.3g}. The closed forms hold where there are many (20 or more).")
     if not curves(state.spec()):
         told.append("No closed form is known for this rule here: only the simulation is shown.")
+    if state.model == "low_gradient" and state.coupling == "coupled":
+        told.append("The theory leaves out the first 100 steps, whose gradients are louder, and the memory of them.")
     if state.model == "dead" and state.coupling == "coupled":
         told.append(f"ηλ/ε = {state.learning_rate * state.strength / state.epsilon:.3g}; Adam's stability bound is 38.")
     return told

@@ -73,14 +73,14 @@ def _memory(axes: Axes, rows: pd.DataFrame) -> None:
         for past, dash in ((0.0, "-"), (3000.0, "--")):
             chosen = rows[(rows["spec.rule.beta2"] == beta2) & (rows["spec.gradient.alive_steps"] == past)]
             size = _size(chosen[chosen["step"] > past])
-            label = f"β2 = {beta2:g}{', after noise' if past else ''}"
+            label = f"{beta2:g}{', after noise' if past else ''}"
             axes.plot(np.asarray(size.index) - past, size, dash, color=colour, label=label)
             rate, strength = one(chosen, "learning_rate"), one(chosen, "regularizer.strength")
             noise = one(chosen, "gradient.sigma") if past else 0.0
             when = dead_time(1.0, learning_rate=rate, strength=strength, beta2=beta2, past=noise)
             axes.axvline(when, color=colour, linestyle=dash, linewidth=0.6, alpha=0.7)
-    axes.set(xlabel="steps since it fell silent", ylabel="|w|", xscale="log", yscale="log", ylim=(SMALLEST, 3), xlim=(20, None))
-    axes.legend(loc="lower left", fontsize=6, handlelength=1.6)
+    axes.set(xlabel="steps since it fell silent", ylabel="|w|", xscale="log", yscale="log", ylim=(SMALLEST, 3), xlim=(1, None))
+    axes.legend(loc="lower left", fontsize=6, handlelength=1.6, title="β2", title_fontsize=6)
 
 
 def _bound(axes: Axes, stability: pd.DataFrame) -> None:

@@ -35,7 +35,7 @@ def draw(features: pd.DataFrame, curve: pd.DataFrame) -> Figure:
                 shares[row, column] = runs.loc[chosen, "sparsity"].mean()
                 _write(axes, column, row, shares[row, column], runs.loc[chosen, "test_error"].mean())
     picture = axes.imshow(100 * shares, cmap="viridis", vmin=0, vmax=100, aspect="auto")
-    axes.set_xticks(range(len(laws)), [f"{law}\nλ = {strength:g}" if strength else law for law, strength in laws])
+    axes.set_xticks(range(len(laws)), [f"{law}\nλ = {strength:g}" if strength else "no\nregularizer" for law, strength in laws])
     axes.set_yticks(range(len(rules)), [RULE_LABELS[rule] for rule in rules])
     axes.set(xlabel="coupling and strength", ylabel="rule")
     axes.set_title(f"n = {runs['seed'].nunique()} seeds")
