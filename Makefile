@@ -6,14 +6,14 @@ JOBS ?= 2
 VERSIONS ?= oldest
 export MPLBACKEND := Agg
 
-.PHONY: install demo test lint types api dist dist-tests compat clean
+.PHONY: install demo test lint types api dist dist-tests compat pins clean
 
 install: .venv/.installed
 
 .venv/.installed: pyproject.toml requirements.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet torch==2.13.0
-	$(BIN)/python -m pip install --quiet --requirement requirements.txt
+	$(BIN)/python -m pip install --quiet --require-hashes --no-deps --requirement requirements.txt
 	$(BIN)/python -m pip install --quiet --no-deps torchvision==0.28.0  # its networks, in tests alone
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	touch $@
@@ -50,6 +50,11 @@ compat: # make compat VERSIONS=oldest|newest PYTHON=python3.11: the tests of the
 	.venv-$(VERSIONS)/bin/python -m pip install --quiet --constraint constraints/$(VERSIONS).txt --editable . pytest hypothesis
 	.venv-$(VERSIONS)/bin/python -m pytest -W default tests/mechanisms tests/toy tests/fuzz tests/test_security.py \
 		tests/full_scale/test_optimizer.py tests/full_scale/test_train.py tests/full_scale/removal/test_shrink.py
+
+pins: install # requirements.in with the checksums of all its files
+	$(BIN)/python -m pip install --quiet uv==0.13.9
+	$(BIN)/uv pip compile --quiet --no-deps --generate-hashes --no-annotate --custom-compile-command "make pins" \
+		--output-file requirements.txt requirements.in
 
 clean:
 	rm -rf .venv .venv-* *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from figures.criteria_style import finite
-from figures.style import TWO_COLUMNS, letter, palette
+from figures.style import letter, page_width, palette
 from mechanisms.matched_error import PLAIN, TOLERANCE, at_matched_error, over_seeds
 from mechanisms.published import PUBLISHED_SHARES
 
@@ -27,7 +27,7 @@ EXPLICIT = ("sampling", "ℓ1/ℓ2", "group lasso")
 def draw_sparsifiers(removal: pd.DataFrame, title: str, published: tuple[str, str]) -> Figure:
     """Two panels, one row a method; `published` names the method and network whose published shares are marked."""
     found = over_seeds(at_matched_error(removal)).sort_values("removed", kind="stable", ignore_index=True)
-    size = (TWO_COLUMNS, 0.19 * len(found) + 1.2)
+    size = (page_width(), 0.19 * len(found) + 1.2)
     figure, (shares, rises) = plt.subplots(1, 2, figsize=size, gridspec_kw={"width_ratios": [1.5, 1]})
     _points(shares, found, "removed", "can go at matched error [% of features]")
     shares.plot(100 * found["gone"], np.arange(len(found)), "x", color="0.3", markersize=4, label="gone by itself")

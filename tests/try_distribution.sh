@@ -17,7 +17,7 @@ in_empty_environment() { # ENVIRONMENT ARCHIVE
 
 in_empty_environment "$place/wheel" "$distribution"/*.whl
 if [ "${2:-}" = tests ]; then
-    "$place/wheel/bin/python" -m pip install --quiet --requirement "$source/requirements.txt"
+    "$place/wheel/bin/python" -m pip install --quiet --require-hashes --no-deps --requirement "$source/requirements.txt"
     "$place/wheel/bin/python" -m pip install --quiet --no-deps torchvision==0.28.0
     mkdir "$place/suite"
     cp -r "$source"/{tests,benchmarks,docs,README.md,pyproject.toml} "$place/suite"
