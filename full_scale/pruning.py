@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 import math
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from full_scale.models.parts.initialization import initialized
 from full_scale.probes import observe
 from full_scale.process import computing
 from full_scale.pruning_spec import MatchedSpec, PruningSpec
-from full_scale.removal import prune
+from full_scale.removal import Pruner
 from full_scale.removal.costs import costs
 from full_scale.spec import TrainSpec
 from full_scale.train import Tables, Training, error_rate, training_memory
@@ -108,16 +109,21 @@ def finished(training: Training) -> Training:
     return training
 
 
-def without(network: BuiltNetwork, gone: pd.Series, shape: tuple[int, ...]) -> BuiltNetwork:
+def without(network: BuiltNetwork, gone: pd.Series, shape: tuple[int, ...], pruner: Pruner | None = None) -> BuiltNetwork:
     """A smaller copy of a network without the marked rows of its feature table, by `removal.prune`.
 
     It computes what the network with these features silenced does (`prune` proves it). A feature that others still need (a
-    branch of a residual sum) stays, silenced.
+    branch of a residual sum) stays, silenced. A `pruner` of this network, if there is one, saves reading its code.
     """
     marks = np.split(gone.to_numpy(bool), np.cumsum([layer.features for layer in network.layers])[:-1])
     masks = {layer.name: ~mark for layer, mark in zip(network.layers, marks, strict=True) if mark.any()}
-    smaller, _ = prune(network.module, masks, _images(network, 2, shape))
+    smaller, _ = (pruner or pruner_of(network, shape)).prune(masks)
     return BuiltNetwork(smaller, feature_layers(smaller))
+
+
+def pruner_of(network: BuiltNetwork, shape: tuple[int, ...]) -> Pruner:
+    """What prunes a network for images of this shape (channels, height, width) in many ways."""
+    return Pruner(network.module, _images(network, 2, shape))
 
 
 def _images(network: BuiltNetwork, count: int, shape: tuple[int, ...]) -> Tensor:
@@ -192,7 +198,11 @@ class Bench:
         return tables | {"measured": self.measured, "pruned": pd.DataFrame(self.rows), "layers": layers}, extra
 
     def _without(self, gone: pd.Series) -> BuiltNetwork:
-        return without(self.training.network, gone, self.shape)
+        return without(self.training.network, gone, self.shape, self._pruner)
+
+    @functools.cached_property
+    def _pruner(self) -> Pruner:
+        return pruner_of(self.training.network, self.shape)
 
     def _error(self, network: BuiltNetwork) -> float:
         return error_rate(observe(network, self.training.test))

@@ -44,21 +44,35 @@ def prune(
     Raises:
         UserError: a name or shape does not fit, or as `shrink`.
     """
-    require_whole("multiple_of", multiple_of, 1)
-    require(isinstance(masks, Mapping), "masks", type(masks).__name__, "a dict of module name → mask")
-    with torch.random.fork_rng(devices=[]):
-        require_usable(model)
-        inputs = as_inputs(example_input)
-        traced = traced_with(model, inputs)
-        found = layers(analyse(traced))
+    return Pruner(model, example_input).prune(masks, multiple_of=multiple_of)
+
+
+class Pruner:
+    """One network that is pruned in many ways, each from the network as it is: its code is read once, not for each.
+
+    The network must not change in between; arguments and errors are those of `prune`.
+    """
+
+    def __init__(self, model: nn.Module, example_input: Tensor | tuple[Tensor, ...]) -> None:
+        with torch.random.fork_rng(devices=[]):
+            require_usable(model)
+            self._model, self._inputs = model, as_inputs(example_input)
+            self._traced = traced_with(model, self._inputs)
+            self._layers = layers(analyse(self._traced))
+
+    def prune(self, masks: Mapping[str, Tensor | np.ndarray], *, multiple_of: int = 1) -> tuple[nn.Module, Report]:
+        """See `prune`."""
+        require_whole("multiple_of", multiple_of, 1)
+        require(isinstance(masks, Mapping), "masks", type(masks).__name__, "a dict of module name → mask")
         masked: dict[str, np.ndarray] = {}
         substitutes: dict[str, Tensor] = {}
-        for layer, mask in (_layer_of(found, *item) for item in masks.items()):
+        for layer, mask in (_layer_of(self._layers, *item) for item in masks.items()):
             masked[layer.name] = mask & masked.get(layer.name, mask)
-            substitutes |= _silenced(model, layer, masked[layer.name])
-        assessment = assess(model, inputs, Evidence(), substitutes, traced)
-        only = _components_of(assessment.last, masked)
-        done = remove(assessment, assessment.last, multiple_of=multiple_of, only=only)
+            substitutes |= _silenced(self._model, layer, masked[layer.name])
+        with torch.random.fork_rng(devices=[]):
+            assessment = assess(self._model, self._inputs, Evidence(), substitutes, self._traced)
+            only = _components_of(assessment.last, masked)
+            done = remove(assessment, assessment.last, multiple_of=multiple_of, only=only)
         return done.model, done.report
 
 
