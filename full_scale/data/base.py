@@ -20,7 +20,10 @@ Crop = Callable[[int], np.random.Generator]
 
 
 class AbstractExamples(abc.ABC):
-    """The images and labels of one part of a data set; the labels, int64 of shape (N,), are always in memory."""
+    """The images and labels of one part of a data set; the labels are always in memory.
+
+    They are int64 of shape (N,), or (N, height, width) where every pixel has one.
+    """
 
     labels: Tensor
 
@@ -51,7 +54,7 @@ class AbstractExamples(abc.ABC):
 
 @dataclass(frozen=True, eq=False)
 class Examples(AbstractExamples):
-    """Images in memory: float32 of shape (N, channels, height, width), normalized, and their labels, int64 of shape (N,)."""
+    """Images in memory: float32 of shape (N, channels, height, width), normalized, and their labels (see `AbstractExamples`)."""
 
     images: Tensor
     labels: Tensor
