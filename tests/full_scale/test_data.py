@@ -30,9 +30,6 @@ def small(name: str) -> AbstractDataset:
     return cls(side=cls.stored_shape[1] // 2, train_images=500, test_images=200)
 
 
-LABELLED_PIXELS = {"shapes"}
-
-
 @pytest.mark.parametrize("name", [name for name, cls in DATASETS.items() if not issubclass(cls, AbstractFolderDataset)])
 def test_every_data_set_is_what_it_announces(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(DATA_VARIABLE, str(SHARED))
@@ -47,7 +44,7 @@ def test_every_data_set_is_what_it_announces(name: str, monkeypatch: pytest.Monk
         assert isinstance(part, Examples)
         assert tuple(part.images.shape) == (size, *dataset.shape)
         assert part.images.dtype == torch.float32
-        assert tuple(part.labels.shape) == ((size, *dataset.shape[1:]) if name in LABELLED_PIXELS else (size,))
+        assert tuple(part.labels.shape) == ((size, *dataset.shape[1:]) if dataset.labels_pixels else (size,))
         assert part.labels.dtype == torch.int64
         assert set(part.labels.flatten().tolist()) == set(range(dataset.classes))
     assert isinstance(data.train, Examples)
