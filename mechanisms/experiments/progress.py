@@ -71,11 +71,12 @@ class Progress:
         self._line(f"{name}: {what}")
 
     def add_failed(self, name: str, why: str) -> None:
-        """One run failed."""
+        """One run failed; told at once if others were made: where none can be, the error that ends the sweep says it all."""
         self.failed += 1
         if not self._bar.disable:
             self._bar.set_postfix(failed=self.failed)
-        self._line(f"{name}: failed, {why}", always=True)
+        if self.done > self._at_start:
+            self._line(f"{name}: failed, {why}", always=True)
 
     def _line(self, text: str, always: bool = False) -> None:
         now = time.monotonic()

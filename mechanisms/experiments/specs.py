@@ -129,8 +129,7 @@ def _cast_to_one_of(options: tuple[Any, ...], value: Any, field: str) -> Any:
 
 def from_json(cls: type[Spec], data: Mapping[str, Any]) -> Spec:
     """The spec that `to_json` wrote; raises `InvalidValue` on an unknown or a missing field, or where it is no spec at all."""
-    if not dataclasses.is_dataclass(cls) or not isinstance(data, Mapping):
-        raise InvalidValue(f"{cls.__name__} = {str(data)[:40]!r} is not valid: use what a manifest holds")
+    require(dataclasses.is_dataclass(cls) and isinstance(data, Mapping), cls.__name__, data, "what a manifest holds")
     hints = field_types(cls)
     unknown, missing = set(data) - set(hints) - {TYPE_KEY}, set(hints) - set(data) - set(added_fields(cls))
     if unknown or missing:
