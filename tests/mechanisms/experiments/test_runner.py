@@ -86,10 +86,10 @@ def children(pid):
 def interrupt(folder, jobs, number):
     """Starts a long sweep, sends it a signal in the middle; (exit status, standard error, its children then)."""
     with subprocess.Popen(command(folder, *LONG, "--jobs", jobs), stderr=subprocess.PIPE, text=True) as process:
-        deadline = time.monotonic() + 30
-        while len(children(process.pid)) < (3 if jobs == "2" else 0) and time.monotonic() < deadline:
+        deadline = time.monotonic() + 60
+        while len(list(folder.rglob("*.running"))) < int(jobs) and time.monotonic() < deadline:
             time.sleep(0.1)
-        time.sleep(3)
+        time.sleep(1)
         workers = children(process.pid)
         process.send_signal(number)
         errors = process.communicate(timeout=30)[1]
