@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from figures.needs import missing, specs_of, store_of
-from mechanisms.experiments.archive import RUN_FIELDS, Need
+from mechanisms.experiments.archive import Need, read_table
 from mechanisms.hypotheses import all_hypotheses
 from mechanisms.judgement import UNDECIDED, Finding, Hypothesis, overall
 from mechanisms.verbs.verdict import at_size
@@ -44,13 +44,9 @@ class Evidence:
         import pandas as pd
 
         if need not in self.tables:
-            store, parts = store_of(need, self.runs), []
-            for spec in specs_of(need):
-                for seed in range(need.seeds):
-                    manifest = store.manifest(spec, seed)
-                    told = {name: manifest[name] for name in RUN_FIELDS if name in manifest}
-                    parts.append(store.collect((spec,), (seed,), need.table).assign(**told))
-            self.tables[need] = pd.concat(parts, ignore_index=True)
+            store = store_of(need, self.runs)
+            folders = [store.find(spec, seed) for spec in specs_of(need) for seed in range(need.seeds)]
+            self.tables[need] = pd.concat([read_table(folder, need.table) for folder in folders], ignore_index=True)
         return self.tables[need]
 
     def judge(self, hypothesis: Hypothesis) -> Judged:

@@ -8,6 +8,7 @@ from typing import Any
 
 from figures.needs import is_reference, manifests, specs_of
 from mechanisms.experiments.archive import Need
+from mechanisms.experiments.printing import in_one_text
 from mechanisms.experiments.specs import flatten, spec_id
 
 
@@ -18,7 +19,7 @@ def experiments(needs: Iterable[Need], runs: Path) -> list[dict[str, Any]]:
 
 def _experiment(need: Need, runs: Path) -> dict[str, Any]:
     made, committed = manifests(need, runs), sum(is_reference(need, runs))
-    specs = {spec_id(spec): {name: _text(value) for name, value in flatten(spec).items()} for spec in specs_of(need)}
+    specs = {spec_id(spec): {name: in_one_text(value) for name, value in flatten(spec).items()} for spec in specs_of(need)}
     fields = list(dict.fromkeys(name for spec in specs.values() for name in spec))
     differing = [name for name in fields if len({spec.get(name) for spec in specs.values()}) > 1]
     first = next(iter(specs.values()))
@@ -41,7 +42,3 @@ def _code(manifest: dict[str, Any]) -> str:
 
 def _versions(manifest: dict[str, Any]) -> str:
     return ", ".join(f"{name} {version}" for name, version in sorted(manifest["versions"].items()))
-
-
-def _text(value: Any) -> str:
-    return "; ".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -9,9 +9,7 @@ import abc
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
-from mechanisms.arrays import Array, maximum, sign, where
+from mechanisms.arrays import Array, exp, maximum, sign, where
 from mechanisms.validation import require_above, require_at_least, require_between, require_whole
 
 TARGETS = ("scale", "weight")
@@ -116,5 +114,4 @@ def soft_threshold(w: Array, threshold: float) -> Array:
 
 def zeroing_probability(w: Array, probability: float, width: float) -> Array:
     """probability·exp(−|w|/width), element by element: falls with |w|, from `probability` at 0."""
-    exponent = -abs(w) / width
-    return probability * (exponent.exp() if hasattr(exponent, "exp") else np.exp(exponent))
+    return probability * exp(-abs(w) / width)

@@ -19,6 +19,11 @@ def sqrt(x: Array) -> Array:
     return x.sqrt() if hasattr(x, "sqrt") else np.sqrt(x)
 
 
+def exp(x: Array) -> Array:
+    """E to the power of each element."""
+    return x.exp() if hasattr(x, "exp") else np.exp(x)
+
+
 def maximum(x: Array, y: Array) -> Array:
     """The larger of the two, element by element."""
     return x.maximum(y) if hasattr(x, "maximum") else np.maximum(x, y)

@@ -36,13 +36,15 @@ def _method(row: pd.Series) -> str:
     parts = []
     if row[f"{_TRAIN}regularizer.strength"] > 0:
         parts.append(f"{row[f'{_TRAIN}regularizer']}, {row[f'{_TRAIN}regularizer.coupling']}")
-    for number in range(3):
+    number = 0
+    while has(f"penalties.{number}") or has(f"after_update.{number}"):
         if has(f"penalties.{number}"):
             level = row.get(f"{_TRAIN}penalties.{number}.level")
             named = f" by {level}" if isinstance(level, str) else f" of {row[f'{_TRAIN}penalties.{number}.part']}"
             parts.append(row[f"{_TRAIN}penalties.{number}"] + named)
         if has(f"after_update.{number}"):
             parts.append(row[f"{_TRAIN}after_update.{number}"])
+        number += 1
     return f"{row[f'{_TRAIN}rule']}: " + (" + ".join(parts) or PLAIN)
 
 

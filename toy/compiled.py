@@ -29,6 +29,11 @@ def _sqrt(x):
     return lambda x: math.sqrt(x)
 
 
+@overload(arrays.exp)
+def _exp(x):
+    return lambda x: math.exp(x)
+
+
 @overload(arrays.maximum)
 def _maximum(x, y):
     return lambda x, y: x if x > y else y

@@ -81,10 +81,11 @@ def load(need: Need, runs: Path, *, jobs: int, run_missing: bool) -> pd.DataFram
     committed = sum(runs.absolute() not in folder.absolute().parents for folder in found)
     if committed:
         say(f"{need.command}: {committed} of {len(found)} records are those that come with the package")
-    return pd.concat([_read(folder, need.table) for folder in found], ignore_index=True)
+    return pd.concat([read_table(folder, need.table) for folder in found], ignore_index=True)
 
 
-def _read(folder: Path, table: str) -> pd.DataFrame:
+def read_table(folder: Path, table: str) -> pd.DataFrame:
+    """One table of the record in a folder, with the seed, the spec and what the manifest says of the run spread into columns."""
     manifest = read_manifest(folder)
     part = read_tables(folder, manifest)[table]
     fields = spec_columns(flatten_json(manifest["spec"]))

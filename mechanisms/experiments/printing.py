@@ -30,6 +30,11 @@ def print_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
         print(f"… {len(rows) - MOST_ROWS} more rows: use --json for all")
 
 
+def in_one_text(value: Any) -> str:
+    """A value of a spec as a text; several in one field are told apart by semicolons."""
+    return "; ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
 def _cell(value: Any) -> str:
     if value is None:
         return "-"

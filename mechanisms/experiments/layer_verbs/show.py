@@ -9,7 +9,7 @@ from typing import Any
 
 from mechanisms.experiments.layer_verbs.common import add_experiment_arguments, seeds_of, specs_of, store_of
 from mechanisms.experiments.layers import Layer
-from mechanisms.experiments.printing import print_rows
+from mechanisms.experiments.printing import in_one_text, print_rows
 from mechanisms.experiments.progress import in_words
 from mechanisms.experiments.specs import flatten, spec_id
 from mechanisms.experiments.survey import Survey, seconds_a_run, survey
@@ -30,13 +30,13 @@ def run(layer: Layer, options: argparse.Namespace) -> None:
     if not options.json:
         print(inspect.getdoc(layer.names()[options.experiment]), end="\n\n")
         for name, value in shared.items():
-            print(f"  {name} = {_text(value)}")
+            print(f"  {name} = {in_one_text(value)}")
         print()
     surveys = [survey(store, spec) for spec in specs]
     states = [found.states(seeds) for found in surveys]
     rows = []
     for spec, fields, found, counts in zip(specs, flat, surveys, states, strict=True):
-        own = {k: _text(v) for k, v in fields.items() if options.json or k not in shared}
+        own = {k: in_one_text(v) for k, v in fields.items() if options.json or k not in shared}
         where: dict[str, Any] = {}
         if options.json:
             where["folders"] = [
@@ -47,10 +47,6 @@ def run(layer: Layer, options: argparse.Namespace) -> None:
     if not options.json:
         total = sum((Counter(counts) for counts in states), Counter[str]())
         print("", *_errors(surveys, seeds), _standing(total, surveys), sep="\n")
-
-
-def _text(value: Any) -> str:
-    return "; ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _standing(counts: Counter[str], surveys: list[Survey]) -> str:
@@ -65,8 +61,7 @@ def _standing(counts: Counter[str], surveys: list[Survey]) -> str:
 
 def _errors(surveys: list[Survey], seeds: tuple[int, ...]) -> list[str]:
     """A line for each of the first failures: what the error of each was."""
-    failed = [(found, seed) for found in surveys for seed in sorted(found.failures) if seed in seeds[-1:] or seed < len(seeds)]
-    failed = [(found, seed) for found, seed in failed if seed not in found.records]
+    failed = [(found, seed) for found in surveys for seed in sorted((found.failures - found.records) & set(seeds))]
     lines = [f"failed: {found.folder.name} seed {seed}: {found.error(seed)}" for found, seed in failed[:MOST_ERRORS]]
     more = len(failed) - len(lines)
     return [*lines, *([f"… and {more} more"] if more else [])]

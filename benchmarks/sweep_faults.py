@@ -1,7 +1,7 @@
 """What sweeps survive, with counts: two on one folder, and a parent that is killed at random moments.
 
-    python -m benchmarks.faults together              # two sweeps of 200 runs on one folder, two processes each
-    python -m benchmarks.faults kills --moments 20    # kill -9 of the parent, again and again, then the next call completes
+    python -m benchmarks.sweep_faults together              # two sweeps of 200 runs on one folder, two processes each
+    python -m benchmarks.sweep_faults kills --moments 20    # kill -9 of the parent, again and again, then the next call completes
 
 The runs are small simulations by the NumPy engine, so that many fit into a minute.
 """
