@@ -17,7 +17,9 @@ from numba.extending import overload, register_jitable
 
 from mechanisms import abstract_rules, arrays
 from mechanisms.dynamics import split_step
-from toy import gradients
+from toy import gradients, uninterrupted
+
+uninterrupted.compilation()
 
 _jitable = functools.cache(register_jitable)
 for _function in (abstract_rules.average, gradients.selective_slope):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mechanisms.abstract_rules import AbstractUpdateRule
+from mechanisms.experiments.interrupts import held_back
 from mechanisms.torch_rules import TorchRule
 from toy import driven, interpreted
 
@@ -40,7 +41,8 @@ def choose_engine() -> Engine:
     if os.environ.get(SWITCH) == "interpreted":
         return INTERPRETED
     try:
-        from toy import compiled
+        with held_back():
+            from toy import compiled
     except ImportError as error:
         print(f"toy: the compiled engine is not available ({error}); NumPy is used, many times slower", file=sys.stderr)
         return INTERPRETED

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import _thread
 import argparse
-import contextlib
 import io
 import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from mechanisms.experiments import interrupts
 from mechanisms.experiments.layer_verbs import clean, collect, run, show
 from mechanisms.experiments.layers import Layer, summary_line
 from mechanisms.experiments.printing import print_rows as print_rows  # where all command lines look for it
@@ -40,7 +38,7 @@ def guarded(program: str, action: Callable[[], None]) -> int:
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="replace")
-        with _insistent_interrupt() as heard:
+        with interrupts.insistent() as heard:
             action()
             sys.stdout.flush()
     except UserError as error:
@@ -48,7 +46,7 @@ def guarded(program: str, action: Callable[[], None]) -> int:
         return 2
     except KeyboardInterrupt as interrupt:
         print(f"{program}: stopped{': ' + str(interrupt) if str(interrupt) else ''}", file=sys.stderr)
-        return 128 + (heard[-1] if heard else signal.SIGINT)
+        return 128 + (heard[0] if heard else signal.SIGINT)
     except BrokenPipeError:
         sys.stderr.close()
         return 0
@@ -56,38 +54,6 @@ def guarded(program: str, action: Callable[[], None]) -> int:
         print(f"{program}: the result could not be written ({error.strerror})", file=sys.stderr)
         return 2
     return 0
-
-
-@contextlib.contextmanager
-def _insistent_interrupt() -> Iterator[list[int]]:
-    """Within it, Ctrl-C, or SIGTERM as Ctrl-C, is raised again every three seconds until it is heard; the signals that came.
-
-    A compiler calls back into Python from code that swallows exceptions; an interrupt that lands there would be lost.
-    """
-    reminders: list[threading.Timer] = []
-    heard: list[int] = []
-
-    def handle(number: int, _: object) -> None:
-        heard.append(number)
-        reminders.append(threading.Timer(3.0, _thread.interrupt_main))
-        reminders[-1].daemon = True
-        reminders[-1].start()
-        raise KeyboardInterrupt
-
-    def unheard(lost: sys.UnraisableHookArgs) -> None:
-        if not issubclass(lost.exc_type, KeyboardInterrupt):
-            report(lost)
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    report, sys.unraisablehook = sys.unraisablehook, unheard
-    try:
-        yield heard
-    finally:
-        for number, former in before.items():
-            signal.signal(number, former)
-        sys.unraisablehook = report
-        for reminder in reminders:
-            reminder.cancel()
 
 
 def add_runs_argument(parser: argparse.ArgumentParser) -> None:

@@ -1,0 +1,75 @@
+"""Interrupts: waiting while something must not be cut short, and delivered after it."""
+
+import contextlib
+import signal
+import threading
+
+import pytest
+
+from mechanisms.experiments.interrupts import held_back, insistent
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_held_back_signal_comes_at_the_end(number):
+    done = []
+
+    def work():
+        with held_back(), held_back():
+            signal.raise_signal(number)
+            done.append("all of it")
+
+    with insistent() as heard:
+        with pytest.raises(KeyboardInterrupt):
+            work()
+        assert heard == [number]
+    assert done == ["all of it"]
+
+
+def test_handlers_are_as_before():
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    with insistent(), held_back():
+        assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] != before
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_an_interrupt_that_is_swallowed_comes_again(monkeypatch):
+    monkeypatch.setattr("mechanisms.experiments.interrupts.SECONDS_BETWEEN_REMINDERS", 0.01)
+    with insistent() as heard:
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            threading.Event().wait(10)
+    assert len(heard) >= 2
+
+
+def test_other_threads_hold_nothing_back():
+    handlers = []
+
+    def look():
+        before = signal.getsignal(signal.SIGINT)
+        with held_back():
+            handlers.append(signal.getsignal(signal.SIGINT) is before)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    thread.join()
+    assert handlers == [True]
+
+
+def test_a_compilation_ends_before_it_is_interrupted():
+    numba = pytest.importorskip("numba")
+    pytest.importorskip("toy.compiled")
+    from numba.core import event
+
+    class SignalAtStart(event.Listener):
+        def on_start(self, _):
+            signal.raise_signal(signal.SIGINT)
+
+        def on_end(self, _):
+            pass
+
+    double = numba.njit(lambda x: x + x)
+    with pytest.raises(KeyboardInterrupt), event.install_listener("numba:compile", SignalAtStart()):
+        double(1.0)
+    assert len(double.signatures) == 1
+    assert double(1.0) == 2.0
