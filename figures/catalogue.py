@@ -14,7 +14,7 @@ import figures.gallery
 from figures.benchmark_tables import BenchmarkTable
 from figures.needs import is_reference, load, manifests, prepare
 from mechanisms.experiments.archive import Need
-from mechanisms.experiments.records import provenance
+from mechanisms.experiments.provenance import provenance
 from mechanisms.validation import InvalidValue
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from figures.needs import make, missing
 from figures.records_table import experiments
 from figures.style import styled, write
 from mechanisms.experiments.archive import MissingRecords, Need
-from mechanisms.experiments.records import provenance
+from mechanisms.experiments.provenance import provenance
 from mechanisms.hypotheses import all_hypotheses
 from mechanisms.judgement import REFUTED, SUPPORTED, UNDECIDED
 

@@ -19,10 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mechanisms.experiments.records import MANIFEST, Store, spec_columns
+from mechanisms.experiments.records import MANIFEST, Columns, Store, spec_columns
 from mechanisms.experiments.specs import flatten, spec_id
 from mechanisms.experiments.survey import survey
-from mechanisms.experiments.tables import to_array
 from mechanisms.validation import UserError
 
 if TYPE_CHECKING:
@@ -126,11 +125,10 @@ class Index:
     def _add(self, spec: Any, seeds: list[int], stamps: dict[int, str]) -> None:
         name = spec_id(spec)
         with self._database:
-            for seed in seeds:
-                tables = self.store.load(spec, seed)
+            for seed, tables in self.store.load_all(spec, seeds):
                 self._database.execute("DELETE FROM copies WHERE spec_id = ? AND seed = ?", (name, seed))
-                for table, content in tables.items():
-                    copy = _packed(content)
+                for table, columns in tables.items():
+                    copy = _packed(columns)
                     if copy is not None:
                         self._database.execute("INSERT INTO copies VALUES (?, ?, ?, ?, ?)", (name, table, seed, *copy))
                 self._database.execute("INSERT OR REPLACE INTO records VALUES (?, ?, ?)", (name, seed, stamps[seed]))
@@ -148,15 +146,15 @@ def _stamp(folder: str) -> str:
     return f"{found.st_ino} {found.st_mtime_ns} {found.st_ctime_ns}"
 
 
-def _packed(table: pd.DataFrame) -> tuple[str, bytes] | None:
+def _packed(columns: Columns) -> tuple[str, bytes] | None:
     """The columns and the rows of a small table; None for a large or an empty one."""
-    arrays = {str(name): to_array(table[name]) for name in table.columns}
-    dtype = np.dtype([(name, array.dtype.str) for name, array in arrays.items()])
-    if not 0 < len(table) * dtype.itemsize <= LARGEST_COPY:
+    dtype = np.dtype([(name, column.dtype.str) for name, column in columns.items()])
+    number = len(next(iter(columns.values()), ()))
+    if not 0 < number * dtype.itemsize <= LARGEST_COPY:
         return None
-    rows = np.empty(len(table), dtype)
-    for name, array in arrays.items():
-        rows[name] = array
+    rows = np.empty(number, dtype)
+    for name, column in columns.items():
+        rows[name] = column
     return json.dumps(dtype.descr), rows.tobytes()
 
 

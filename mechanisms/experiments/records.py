@@ -7,17 +7,13 @@ and renamed when whole: a folder of that name is complete by construction. Nothi
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
 import io
 import json
 import os
-import platform
 import shutil
-import subprocess
-import sys
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +22,7 @@ import numpy as np
 
 from mechanisms.experiments.files import write_synced
 from mechanisms.experiments.processes import ended, process_name
+from mechanisms.experiments.provenance import provenance
 from mechanisms.experiments.specs import flatten, spec_id, to_json
 from mechanisms.experiments.tables import COLUMNS, SPEC_PREFIX, check, to_array
 from mechanisms.validation import UserError
@@ -40,6 +37,8 @@ MANIFEST = "manifest.json"
 RUNNING, FAILED, CHECKPOINT, PARTIAL, DAMAGED = "running", "failed", "checkpoint", "partial", "damaged"
 """What stands behind "seed_N." in the names of what is no record."""
 Tables = Mapping[str, "pd.DataFrame"]
+Columns = dict[str, np.ndarray]
+"""Column name → its values, all of one length."""
 
 
 class DamagedRecord(UserError):
@@ -136,15 +135,22 @@ class Store:
 
     def manifest(self, spec: Any, seed: int) -> dict[str, Any]:
         """The manifest of a record; raises `DamagedRecord` if it is unreadable or of other settings."""
-        folder = self.find(spec, seed)
-        manifest = read_manifest(folder)
-        if (manifest["spec_id"], manifest["seed"], manifest["spec"]) != (spec_id(spec), seed, to_json(spec)):
-            raise DamagedRecord(f"record {folder}: its manifest is of other settings")
-        return manifest
+        return _manifest_of(self.find(spec, seed), (spec_id(spec), seed, to_json(spec)))
 
     def load(self, spec: Any, seed: int) -> dict[str, pd.DataFrame]:
         """Table name → table of a record; raises `DamagedRecord` on any difference from what was written."""
         return read_tables(self.find(spec, seed), self.manifest(spec, seed))
+
+    def load_all(self, spec: Any, seeds: Iterable[int]) -> Iterator[tuple[int, dict[str, Columns]]]:
+        """Each seed with its tables as arrays, of this store's own records of one spec: quick where there are very many.
+
+        Raises:
+            DamagedRecord: as `load`, when it comes to that record.
+        """
+        name, settings = spec_id(spec), to_json(spec)
+        for seed in seeds:
+            folder = self.root / self.layer / name / f"seed_{seed}"
+            yield seed, read_columns(folder, _manifest_of(folder, (name, seed, settings)))
 
     def leftovers(self, spec: Any, seed: int) -> list[Path]:
         """Half-written folders of a run that never finished; not those that a living process of this machine is writing."""
@@ -203,14 +209,29 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return dict(manifest)
 
 
+def _manifest_of(folder: Path, expected: tuple[str, int, Any]) -> dict[str, Any]:
+    """The manifest in a folder, which must be that of a spec's id, of a seed, and of a spec as JSON."""
+    manifest = read_manifest(folder)
+    if (manifest["spec_id"], manifest["seed"], manifest["spec"]) != expected:
+        raise DamagedRecord(f"record {folder}: its manifest is of other settings")
+    return manifest
+
+
 def read_tables(folder: Path, manifest: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
     """Table name → table of a record; raises `DamagedRecord` on any difference from what the manifest says."""
+    import pandas as pd
+
+    return {name: pd.DataFrame(columns) for name, columns in read_columns(folder, manifest).items()}
+
+
+def read_columns(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Columns]:
+    """As `read_tables`, each table as its columns."""
     try:
         if not manifest["tables"]:
             raise ValueError("its manifest names no table")
         if strange := [name for name in manifest["tables"] if not name.isidentifier()]:
             raise ValueError(f"its manifest names a table {strange[0]!r}")
-        return {name: _read_table(folder / f"{name}.npz", entry) for name, entry in manifest["tables"].items()}
+        return {name: _read_columns(folder / f"{name}.npz", entry) for name, entry in manifest["tables"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DamagedRecord(f"record {folder}: {error}") from None
 
@@ -232,49 +253,13 @@ def _write_table(path: Path, table: pd.DataFrame) -> dict[str, Any]:
     return {"rows": len(table), "columns": columns, "sha256": _digest(path)}
 
 
-def _read_table(path: Path, entry: Mapping[str, Any]) -> pd.DataFrame:
-    import pandas as pd
-
+def _read_columns(path: Path, entry: Mapping[str, Any]) -> Columns:
     if _digest(path) != entry["sha256"]:
         raise ValueError(f"table {path.name} is not what was written (checksum)")
     with np.load(path, allow_pickle=False) as arrays:
         if sum(member.file_size for member in arrays.zip.infolist()) > LARGEST_TABLE:
             raise ValueError(f"table {path.name} unpacks to more than {LARGEST_TABLE} bytes")
-        if set(arrays.files) != set(entry["columns"]) or {len(arrays[name]) for name in arrays.files} - {entry["rows"]}:
+        columns = {name: arrays[name] for name in arrays.files}
+        if set(columns) != set(entry["columns"]) or {len(column) for column in columns.values()} - {entry["rows"]}:
             raise ValueError(f"table {path.name} has other columns or rows than its manifest says")
-        return pd.DataFrame({name: arrays[name] for name in entry["columns"]})
-
-
-def provenance() -> dict[str, Any]:
-    """What a reader needs to make a result again: command, code version, library versions, machine."""
-    versions = {
-        name: sys.modules[name].__version__
-        for name in ("numpy", "scipy", "numba", "pandas", "torch", "sklearn", "matplotlib")
-        if name in sys.modules and hasattr(sys.modules[name], "__version__")
-    }
-    return {
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
-        "git": _git_state_at_start(),
-        "versions": {"python": platform.python_version(), **versions},
-        "platform": platform.platform(terse=True),
-    }
-
-
-@functools.cache
-def _git_state_at_start() -> dict[str, Any] | None:
-    """Asked once: the code of a process is that of its start."""
-    return git_state()
-
-
-def git_state() -> dict[str, Any] | None:
-    """Commit and dirty flag of the checkout that this code runs from; None where there is none."""
-    here = Path(__file__)
-    git = ["git", "-C", str(here.parent)]
-    questions = (["ls-files", "--error-unmatch", here.name], ["rev-parse", "HEAD"], ["status", "--porcelain", "-uno"])
-    try:
-        answers = [subprocess.run([*git, *q], capture_output=True, text=True, timeout=5) for q in questions]
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    if any(answer.returncode for answer in answers):
-        return None
-    return {"commit": answers[1].stdout.strip(), "dirty": bool(answers[2].stdout.strip())}
+        return {name: columns[name] for name in entry["columns"]}

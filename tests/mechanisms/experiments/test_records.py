@@ -145,10 +145,3 @@ def test_an_unwritable_folder_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="--runs"):
         Store(tmp_path / "file" / "runs", "toy").require_writable()
-
-
-def test_git_state_is_that_of_this_code(monkeypatch, tmp_path):
-    state = records.git_state()
-    assert state is None or len(state["commit"]) == 40
-    monkeypatch.setattr(records, "__file__", str(tmp_path / "records.py"))
-    assert records.git_state() is None
