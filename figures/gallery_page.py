@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -29,10 +30,10 @@ class Gallery:
     def __init__(self, out: Path, runs: Path) -> None:
         self.out, self.runs = out, runs
 
-    def write(self, *, jobs: int, run_missing: bool) -> list[dict[str, str]]:
-        """Draws what has its records, writes the page; a row for each figure."""
+    def write(self, chosen: Sequence[str] = (), *, jobs: int, run_missing: bool) -> list[dict[str, str]]:
+        """Draws what has its records, of the chosen figures or of all, and writes the page; a row for each figure."""
         parts, rows, lacking = [HEAD], [], []
-        for name in names():
+        for name in chosen or names():
             module = module_of(name)
             try:
                 make_ready(module, self.runs, jobs=jobs, run_missing=run_missing)

@@ -95,11 +95,17 @@ def _procedure(spec: MatchedSpec) -> PruningSpec:
 
 def _both(results: list[Result]) -> Result:
     names = ("implicit", "conventional")
-    tables = {
-        table: pd.concat([one[table].assign(network=name) for name, (one, _) in zip(names, results, strict=True)])
-        for table in results[0][0]
+    parts = {
+        table: [one[table].assign(network=name) for name, (one, _) in zip(names, results, strict=True)] for table in results[0][0]
     }
-    return {name: table.reset_index(drop=True) for name, table in tables.items()}, results[0][1]
+    return {table: pd.concat(_all_marked(both), ignore_index=True) for table, both in parts.items()}, results[0][1]
+
+
+def _all_marked(tables: list[pd.DataFrame]) -> list[pd.DataFrame]:
+    """Where only one training has interventions, no feature of the other is treated."""
+    if not any("treated" in table for table in tables):
+        return tables
+    return [table if "treated" in table else table.assign(treated=False) for table in tables]
 
 
 def finished(training: Training) -> Training:

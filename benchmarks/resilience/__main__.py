@@ -71,12 +71,16 @@ def tried_on(command: Command, folder: Path, options: argparse.Namespace) -> Ite
     for place in (fresh, done):
         shutil.rmtree(place, ignore_errors=True)
         prepare(place)
+        for earlier in command.after:
+            if wrong := repeated(earlier, place):
+                raise SystemExit(f"{earlier.verb} fails where nothing is wrong: {wrong[0]}")
+    moments, variants = (max(1, round(command.share * number)) for number in (options.moments, options.variants))
     started = time.perf_counter()
     yield "undisturbed", 1, repeated(command, done)
     seconds = time.perf_counter() - started
-    for fault, trials in process_trials(command, seconds, draw, options.moments).items():
+    for fault, trials in process_trials(command, seconds, draw, moments).items():
         yield fault, *_outcome(f"{command.verb}, {fault}", trials, fresh)
-    for fault, trials in input_trials(command, done, draw, options.variants).items():
+    for fault, trials in input_trials(command, done, draw, variants).items():
         yield fault, *_outcome(f"{command.verb}, {fault}", trials, done)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,17 +15,28 @@ ROOT = Path(__file__).resolve().parents[2]
 LIMIT = 600
 """Seconds after which a command counts as hanging."""
 TINY = ("steps=8", "network.width=0.125")
+CACHE = "cache"
+"""Where a command keeps what it may make again at any time."""
 NETWORK = ("basic_net", "width=0.125", "--input", "1,1,8,8")
 
 
 @dataclass(frozen=True)
 class Command:
-    """One verb with arguments, run in a workspace; `reads` and `writes` are paths below it."""
+    """One verb with arguments, run in a workspace.
+
+    Attributes:
+        reads: files and folders below the workspace whose damage is tried.
+        writes: folder below it that is made too small, or one that can only be read.
+        after: commands that make what this one reads.
+        share: part of the trials that are made, for verbs that take long.
+    """
 
     verb: str
     words: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
     writes: str = ""
+    after: tuple[Command, ...] = ()
+    share: float = 1.0
 
     @property
     def line(self) -> list[str]:
@@ -32,13 +44,25 @@ class Command:
         return [sys.executable, "-m", *self.verb.split(), *self.words]
 
 
+TOY_RUN = Command("toy run", ("stability", "--seeds", "2"), ("runs",), "runs")
+FULL_SCALE_RUN = Command("full_scale run", ("leaky", *TINY, "--seeds", "1"), ("runs",), "runs")
+
+
+def _of_a_layer(made: Command) -> Iterator[Command]:
+    """The verbs that every layer has, on the records that a command makes."""
+    layer, (experiment, *words) = made.verb.partition(" ")[0], made.words
+    overrides, seeds = [word for word in words if "=" in word], words[words.index("--seeds") :]
+    chosen = (experiment, *overrides, *seeds)
+    yield Command(f"{layer} list")
+    yield made
+    yield Command(f"{layer} show", chosen, ("runs",), after=(made,))
+    yield Command(f"{layer} collect", (*chosen, "--out", "out/table.csv"), ("runs", CACHE), "out", after=(made,))
+    yield Command(f"{layer} clean", ("--orphans", "--yes"), ("runs",), after=(made,))
+
+
 COMMANDS = (
-    Command("toy list"),
-    Command("toy show", ("stability",), ("runs",)),
-    Command("toy run", ("stability", "--seeds", "2"), ("runs",), "runs"),
-    Command("full_scale list"),
-    Command("full_scale show", ("leaky", *TINY), ("runs",)),
-    Command("full_scale run", ("leaky", *TINY, "--seeds", "1"), ("runs",), "runs"),
+    *_of_a_layer(TOY_RUN),
+    *_of_a_layer(FULL_SCALE_RUN),
     Command(
         "full_scale audit",
         (*NETWORK, "--weights", "weights.safetensors", "--data", "images.npy", "--out", "out/audit.json"),
@@ -48,23 +72,27 @@ COMMANDS = (
     Command("full_scale shrink", (*NETWORK, "--weights", "weights.pt", "--out", "out/small.safetensors"), ("weights.pt",), "out"),
     Command("figures list"),
     Command("figures draw", ("decay", "--out", "out"), ("runs",), "out"),
+    Command("figures gallery", ("decay", "--out", "out/gallery.md"), ("runs",), "out"),
+    Command("figures report", ("--no-toy", "--out", "out/report.html"), ("runs",), "out", after=(TOY_RUN,), share=0.1),
     Command("mechanisms verdict", ("P7",), ("runs",), "runs"),
     Command("mechanisms preregister", ("gate", "--out", "out"), ("runs",), "out"),
     Command("mechanisms exponent", ("--seeds", "1"), ("runs",), "runs"),
     Command("mechanisms translate", ("--rule", "AdamW", "--learning-rate", "1e-3", "--weight-decay", "0.01", "--steps", "1000")),
 )
-"""One command of each verb; what it does takes seconds."""
+"""One command of each verb but the explorer, which reads and writes no file; what it does takes seconds."""
 
 
-def environment() -> dict[str, str]:
-    """That of a command: this checkout, one thread."""
-    return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
+def settings(place: Path) -> dict[str, str]:
+    """Environment variables of a command: this checkout, one thread, nothing outside the workspace."""
+    cache = str(place / CACHE)
+    return {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg", "XDG_CACHE_HOME": cache}
 
 
 def start(command: Command, place: Path) -> subprocess.Popen[str]:
     """The command, running in a workspace."""
     pipe = subprocess.PIPE
-    return subprocess.Popen(command.line, cwd=place, env=environment(), stdout=pipe, stderr=pipe, text=True)
+    environment = {**os.environ, **settings(place)}
+    return subprocess.Popen(command.line, cwd=place, env=environment, stdout=pipe, stderr=pipe, text=True)
 
 
 def finished(process: subprocess.Popen[str]) -> tuple[int, str, str]:

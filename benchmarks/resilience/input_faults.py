@@ -13,9 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.resilience.commands import Command
+from benchmarks.resilience.commands import Command, settings
 from benchmarks.resilience.process_faults import Trial
 from benchmarks.resilience.settled import complaints
+from mechanisms.experiments.executors import environment
 
 MANIFEST = "manifest.json"
 Change = Callable[[bytes, random.Random], bytes]
@@ -86,7 +87,7 @@ def in_this_process(command: Command, place: Path) -> tuple[int, str]:
     errors, before = io.StringIO(), Path.cwd()
     os.chdir(place)
     try:
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(errors):
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(errors), environment(settings(place)):
             words = [verb, *command.words]
             status = main.main(words) if package != "toy" else main.main(main.LAYER, words)
     except SystemExit as leaving:

@@ -11,6 +11,7 @@ from mechanisms.experiments.command_line import add_json_argument, print_rows
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of the verb."""
+    parser.add_argument("names", nargs="*", metavar="NAME", help="(all, if none is named)")
     out = Path("docs/gallery.md")
     parser.add_argument("--out", type=Path, default=out, metavar="FILE", help="pictures go beside it (%(default)s)")
     add_record_arguments(parser)
@@ -22,5 +23,5 @@ def run(options: argparse.Namespace) -> None:
     from figures.gallery_page import Gallery
 
     gallery = Gallery(options.out, options.runs)
-    rows = gallery.write(jobs=options.jobs, run_missing=options.run_missing)
+    rows = gallery.write(options.names, jobs=options.jobs, run_missing=options.run_missing)
     print_rows(rows, options.json)

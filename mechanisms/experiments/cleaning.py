@@ -35,7 +35,7 @@ def find(layer: Layer, runs: Path, *, orphans: bool = False) -> dict[Path, str]:
     Args:
         layer: whose records.
         runs: the folder of all records.
-        orphans: records whose settings this version does not know, or names otherwise, too.
+        orphans: records whose settings this version does not know, or names otherwise, too; none of another schema.
     """
     found: dict[Path, str] = {}
     foreign: dict[Path, str] = {}
@@ -93,9 +93,12 @@ def _orphaned(layer: Layer, record: Path) -> str:
     """Why no command finds a record; empty where one does."""
     try:
         data = read_manifest(record)["spec"]
-        name = spec_id(resolve(layer.read_spec)(data)) if layer.read_spec else record.parent.name
     except DamagedRecord:
         return "its manifest is damaged"
+    except UserError:  # of another schema: whether it is an orphan is for the version that wrote it to say
+        return ""
+    try:
+        name = spec_id(resolve(layer.read_spec)(data)) if layer.read_spec else record.parent.name
     except (UserError, KeyError, TypeError) as error:
         return f"no settings of this version ({error})"
     return "" if name == record.parent.name else f"this version names its settings {name}"

@@ -14,6 +14,7 @@ import torch
 
 from full_scale.kinds import KINDS, run_together, spec_of
 from full_scale.layer import LAYER
+from full_scale.interventions.rescaling import Rescale
 from full_scale.models.basic_net import BasicNet
 from full_scale.pruning import finished, run, run_matched, without
 from full_scale.pruning_spec import PROTOCOLS, EarlySpec, MatchedSpec, PruningSpec
@@ -146,7 +147,7 @@ def test_matched_networks_have_at_most_the_parameters_of_the_implicit_one(monkey
     monkeypatch.setattr("full_scale.pruning.inactive", lambda table, by="activation": pd.Series(marks))
     spec = MatchedSpec(
         train=TINY,
-        conventional=dataclasses.replace(TINY, rule=SGD(momentum=0.9)),
+        conventional=dataclasses.replace(TINY, rule=SGD(momentum=0.9), interventions=(Rescale(factor=0.1),)),
         criteria=("random",),
         rankings=("layer",),
         scratch_criteria=("random",),
@@ -165,6 +166,7 @@ def test_matched_networks_have_at_most_the_parameters_of_the_implicit_one(monkey
     scratch = pruned[pruned["protocol"] == "scratch"]
     assert (scratch["network"].tolist(), scratch["criterion"].tolist()) == (["conventional"], ["random"])
     assert set(tables["curve"]["network"]) == {"implicit", "conventional"}
+    assert tables["features"].groupby("network")["treated"].all().to_dict() == {"implicit": False, "conventional": True}
 
 
 @pytest.mark.parametrize(

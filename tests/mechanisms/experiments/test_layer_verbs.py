@@ -252,3 +252,5 @@ def test_clean_finds_orphans_when_asked(store, capsys):
     assert not cleaning.find(TOY, store.root)
     (why,) = cleaning.find(TOY, store.root, orphans=True).values()
     assert "missing fields ['average_last']" in why
+    path.write_text(json.dumps(manifest | {"schema": 99}))
+    assert not cleaning.find(TOY, store.root, orphans=True), "another version may know it"
