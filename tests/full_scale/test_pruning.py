@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 import torch
 
+from full_scale.interventions.rescaling import Rescale
 from full_scale.kinds import KINDS, run_together, spec_of
 from full_scale.layer import LAYER
-from full_scale.interventions.rescaling import Rescale
 from full_scale.models.basic_net import BasicNet
 from full_scale.pruning import finished, run, run_matched, without
 from full_scale.pruning_spec import PROTOCOLS, EarlySpec, MatchedSpec, PruningSpec
