@@ -23,7 +23,7 @@ demo: install
 	$(BIN)/python -m figures draw --jobs $(JOBS)
 
 test: lint types
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
 
 lint: install
 	$(BIN)/ruff check .

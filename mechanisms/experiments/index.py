@@ -69,17 +69,16 @@ class Index:
             DamagedRecord: a record that is read anew is not what was written.
             UserError: a record has no such table, or is of another schema.
         """
-        import pandas as pd
-
-        parts, missing = [], list[str]()
+        parts, told, seeds_of_rows, missing = list[Any](), list[dict[str, Any]](), list[np.ndarray](), list[str]()
         for spec in specs:
             name, fields, left = spec_id(spec), spec_columns(flatten(spec)), list(seeds)
             for part, found in self._parts(spec, left, table):
-                own = {k: v for k, v in fields.items() if k not in part.columns}
-                parts.append(part.assign(spec_id=name, **own, seed=found))
+                parts.append(part)
+                told.append({"spec_id": name, **{k: v for k, v in fields.items() if k not in part.columns}})
+                seeds_of_rows.append(found)
                 left = sorted(set(left) - set(found.tolist()))
             missing += [f"{name} seed {seed}" for seed in left if not self._there(spec, seed)]
-        return (pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()), missing
+        return _beside(parts, told, seeds_of_rows), missing
 
     def _there(self, spec: Any, seed: int) -> bool:
         return (self.store.find(spec, seed) / MANIFEST).is_file()
@@ -132,6 +131,23 @@ class Index:
                     if copy is not None:
                         self._database.execute("INSERT INTO copies VALUES (?, ?, ?, ?, ?)", (name, table, seed, *copy))
                 self._database.execute("INSERT OR REPLACE INTO records VALUES (?, ?, ?)", (name, seed, stamps[seed]))
+
+
+def _beside(parts: list[pd.DataFrame], told: list[dict[str, Any]], seeds: list[np.ndarray]) -> pd.DataFrame:
+    """The parts one below the other, beside each row what is told of its part, and its seed.
+
+    Columns are made once for all parts: with many parts, most of the time would go into making each small piece of them.
+    """
+    import pandas as pd
+
+    if not parts:
+        return pd.DataFrame()
+    table = pd.concat(parts, ignore_index=True)
+    owner = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+    fields = pd.DataFrame(told).take(owner).reset_index(drop=True)
+    for name in fields.columns.intersection(table.columns):  # an axis of one spec's grid is a field of another spec
+        table[name] = table[name].fillna(fields.pop(name))
+    return pd.concat([table, fields], axis=1).assign(seed=np.concatenate(seeds))
 
 
 def _named(tables: dict[str, pd.DataFrame], name: str, folder: Path) -> pd.DataFrame:
