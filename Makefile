@@ -20,7 +20,7 @@ install: .venv/.installed
 
 demo: install
 	$(BIN)/python -m full_scale run digits --seeds 3 --jobs $(JOBS)
-	$(BIN)/python -m figures draw --jobs $(JOBS)
+	$(BIN)/python -m figures draw digits_sparsity decay selectivity phase_diagrams --jobs $(JOBS)
 
 test: lint types
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile

@@ -20,7 +20,7 @@ TINY = (*QUICK, "network.width=0.03125", "measurements=1")
 
 @dataclass(frozen=True)
 class Recipe:
-    """Code that goes to the end of a file, or into a new one, and a command that then succeeds and says `told`."""
+    """Code that goes to the end of a file, or into a new one, and a command that then says `told`, there or in a manifest."""
 
     file: str
     code: str
@@ -105,7 +105,7 @@ def activity_times_scale(features):
     """Share of images on which a feature is active, times its scale."""
     return features["activity"] * features["scale"].abs()
 ''',
-        "full_scale run criteria criteria=activity_times_scale,random ratios=0.5 rankings=layer scratch_criteria= images=40",
+        "full_scale run criteria criteria=activity_times_scale,random ratios=0.5 rankings=layer protocols=one_shot images=40",
         "activity_times_scale",
         ("train.steps=4", "train.network.width=0.03125", "train.measurements=1", "tuning_steps=1", "--seeds", "1"),
     ),
@@ -199,6 +199,7 @@ class OneLayer(AbstractArchitecture):
 
     name: ClassVar[str] = "one_layer"
     channels: int = 4
+    initialization: str = "torch"
 
     def require_fits(self, shape):
         """Never raises."""
@@ -264,4 +265,5 @@ def test_what_is_added_is_found(packages: Path, tmp_path: Path, name: str) -> No
         else:
             file.write_text(before, encoding="utf-8")
     assert done.returncode == 0, done.stderr
-    assert recipe.told in done.stdout
+    manifests = [path.read_text(encoding="utf-8") for path in tmp_path.rglob("manifest.json")]
+    assert any(recipe.told in text for text in (done.stdout, *manifests))

@@ -142,16 +142,11 @@ def test_the_exponent_of_a_rule_of_ones_own(tmp_path, capsys):
     assert row["exponent"] == pytest.approx(1.0, abs=0.1)
 
 
-def test_a_preset_is_part_of_what_a_hypothesis_asks_for(tmp_path, capsys):
-    assert main(["verdict", "H10", "--preset", "paper", "--runs", str(tmp_path)]) == 0
-    assert "python -m full_scale run leaky preset=paper --seeds 3" in capsys.readouterr().out
-
-
-def test_missing_full_scale_records_are_undecided_with_the_command(tmp_path, capsys):
-    assert main(["verdict", "H4", "--runs", str(tmp_path)]) == 0
+def test_missing_full_scale_records_are_undecided_with_the_command_for_that_preset(tmp_path, capsys):
+    assert main(["verdict", "H4", "--preset", "paper", "--runs", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     assert "UNDECIDED" in printed
-    assert "python -m full_scale run strength --seeds 3" in printed
+    assert "python -m full_scale run strength preset=paper --seeds 3" in printed
 
 
 @pytest.mark.parametrize(
