@@ -22,7 +22,7 @@ if [ "${2:-}" = tests ]; then
     mkdir "$place/suite"
     cp -r "$source"/{tests,benchmarks,docs,README.md,pyproject.toml} "$place/suite"
     ln -s "$source/../shared" "$place/shared" # data that some tests use where it is there
-    (cd "$place/suite" && "$place/wheel/bin/python" -P -m pytest tests)
+    (cd "$place/suite" && "$place/wheel/bin/python" -P -m pytest --numprocesses "${JOBS:-2}" --dist loadfile tests)
 else
     in_empty_environment "$place/sdist" "$distribution"/*.tar.gz
 fi
