@@ -29,35 +29,7 @@ class Recipe:
     words: tuple[str, ...] = ()
 
 
-RECIPES = {
-    "rule": Recipe(
-        "mechanisms/update_rules.py",
-        '''
-from mechanisms.arrays import sign
-
-
-@dataclass(frozen=True)
-class SignDescent(AbstractUpdateRule):
-    """u = sign(G), split by the share of the loss and of the penalty in G."""
-
-    name: ClassVar[str] = "sign_descent"
-    slots: ClassVar[tuple[str, ...]] = ()
-
-    def coefficients(self, step):
-        return (1.0,)
-
-    @staticmethod
-    def direction(loss, penalty, state, coefficients):
-        denominator = abs(loss + penalty) + (sign(loss + penalty) == 0)
-        return loss / denominator, penalty / denominator, denominator, ()
-''',
-        "toy run arrival rule=sign_descent",
-        "sign_descent",
-        QUICK,
-    ),
-    "rule, at full scale": Recipe(
-        "mechanisms/update_rules.py",
-        '''
+RULE = '''
 
 @dataclass(frozen=True)
 class HalfDescent(AbstractUpdateRule):
@@ -73,10 +45,11 @@ class HalfDescent(AbstractUpdateRule):
     @staticmethod
     def direction(loss, penalty, state, coefficients):
         return loss / coefficients[0], penalty / coefficients[0], coefficients[0] + 0 * loss, ()
-''',
-        "full_scale run leaky rule=half_descent",
-        "half_descent",
-        TINY,
+'''
+RECIPES = {
+    "rule": Recipe("mechanisms/update_rules.py", RULE, "toy run arrival rule=half_descent", "half_descent", QUICK),
+    "rule, at full scale": Recipe(
+        "mechanisms/update_rules.py", RULE, "full_scale run leaky rule=half_descent", "half_descent", TINY
     ),
     "regularizer": Recipe(
         "mechanisms/regularizers.py",
