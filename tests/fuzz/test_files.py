@@ -24,6 +24,7 @@ from full_scale.data.unpacking import unpack
 from full_scale.removal import load, save
 from full_scale.verbs.parts.images import images_of
 from full_scale.verbs.parts.weights import with_weights
+from mechanisms.validation import UserError
 from tests.fuzz.damage import FUZZ, damaged, understood_or_refused
 
 
@@ -113,6 +114,14 @@ def sound(tmp_path_factory):
 @pytest.mark.parametrize("name", READERS)
 def test_a_sound_file_is_read(name, sound):
     READERS[name](sound / name)
+
+
+def test_a_member_that_is_no_array_is_refused(tmp_path):
+    """What half an hour of trying found: NumPy hands out the bytes of a member whose first bytes are damaged."""
+    with zipfile.ZipFile(tmp_path / "images.npz", "w") as archive:
+        archive.writestr("images.npy", bytes(200))
+    with pytest.raises(UserError, match="no array"):
+        READERS["images.npz"](tmp_path / "images.npz")
 
 
 @pytest.mark.parametrize("name", READERS)

@@ -60,7 +60,9 @@ def _only_array(file: Path) -> np.ndarray:
         packed: Any = arrays.zip
         if sum(member.file_size for member in packed.infolist()) > LARGEST:
             raise ValueError(f"it unpacks to more than {LARGEST} bytes")
-        content: np.ndarray = arrays[arrays.files[0] if len(arrays.files) == 1 else "images"]
+        content: Any = arrays[arrays.files[0] if len(arrays.files) == 1 else "images"]
+        if not isinstance(content, np.ndarray):  # NumPy gives the bytes of what does not start as an array does
+            raise ValueError("it holds a file that is no array")
         return content
 
 
