@@ -1,6 +1,11 @@
 """What tests of all rooms share."""
 
 import pytest
+from hypothesis import settings
+
+# No test depends on time.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture

@@ -67,14 +67,12 @@ def test_what_fails_is_named_and_written_down_and_the_rest_is_made(tmp_path):
     assert [number for number, *_ in sweeping.log(tmp_path)].count(2) in (2, 3)
 
 
-def small_files():
-    resource.setrlimit(resource.RLIMIT_FSIZE, (400, 400))
-
-
 def test_a_disk_that_takes_no_more_is_one_line_and_leaves_nothing_half_done(tmp_path):
     """A limit on the size of files stands for a full disk: the system refuses to write on."""
     (tmp_path / "log").touch()
-    status, said = sweeping.finish(sweeping.start(tmp_path, *MANY, "--jobs", "2", preexec_fn=small_files))
+    process = sweeping.start(tmp_path, *MANY, "--jobs", "2")
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (400, 400))  # while it imports; its workers inherit the limit
+    status, said = sweeping.finish(process)
     assert status == 2
     last = said.strip().splitlines()[-1]
     assert "could not be written (File too large)" in last
