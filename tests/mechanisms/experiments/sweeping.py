@@ -23,11 +23,11 @@ def surroundings(folder):
     }
 
 
-def start(folder, *words):
+def start(folder, *words, **options):
     """A sweep under way in a folder, with its records in `runs` there; its standard error goes to a pipe."""
     command = [sys.executable, str(HERE / "slow_layer.py"), *words, "--runs", "runs"]
     pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(command, env=surroundings(folder), cwd=folder, **pipes)
+    return subprocess.Popen(command, env=surroundings(folder), cwd=folder, **pipes, **options)
 
 
 def finish(process):
