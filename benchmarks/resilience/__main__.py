@@ -35,6 +35,7 @@ def main() -> int:
                 row[fault] = NOT_TRIED if not tried else f"{len(wrong)} of {tried} WRONG" if wrong else f"{tried} ok"
                 bad += [f"{command.verb}, {fault}: {line}" for line in wrong]
             rows.append(row)
+            say(", ".join(f"{name} {found}" for name, found in row.items()))
     if options.markdown:
         print_markdown(rows)
     else:

@@ -14,9 +14,17 @@ SIGNALS: tuple[int, ...] = (signal.SIGINT, signal.SIGTERM)
 SECONDS_BETWEEN_REMINDERS = 3.0
 
 
+class Stopped(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM came.
+
+    Python ends itself by SIGINT, whatever status was asked for, when a plain KeyboardInterrupt has passed through code that was
+    made from text, as imports make some; it does not when the exception is of a class of its own.
+    """
+
+
 @contextlib.contextmanager
 def insistent() -> Iterator[list[int]]:
-    """Within it, a signal raises KeyboardInterrupt, again every three seconds until it is heard; the signals that came.
+    """Within it, a signal raises `Stopped`, again every three seconds until it is heard; the signals that came.
 
     Libraries call back into Python from code that swallows exceptions; an interrupt that lands there would be lost.
     """
@@ -28,7 +36,7 @@ def insistent() -> Iterator[list[int]]:
         reminders.append(threading.Timer(SECONDS_BETWEEN_REMINDERS, _thread.interrupt_main))
         reminders[-1].daemon = True
         reminders[-1].start()
-        raise KeyboardInterrupt
+        raise Stopped
 
     def unheard(lost: sys.UnraisableHookArgs) -> None:
         if not issubclass(lost.exc_type, KeyboardInterrupt):

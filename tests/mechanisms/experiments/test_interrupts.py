@@ -2,6 +2,8 @@
 
 import contextlib
 import signal
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -23,6 +25,19 @@ def test_a_held_back_signal_comes_at_the_end(number):
             work()
         assert heard == [number]
     assert done == ["all of it"]
+
+
+IN_MADE_CODE = """
+import signal, sys
+from mechanisms.experiments.command_line import guarded
+sys.exit(guarded("here", lambda: exec("signal.raise_signal(signal.{})", {{"signal": signal}})))
+"""
+
+
+@pytest.mark.parametrize(("name", "status"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_the_exit_status_is_kept_where_code_made_from_text_was_interrupted(name, status):
+    done = subprocess.run([sys.executable, "-c", IN_MADE_CODE.format(name)], capture_output=True, text=True)
+    assert (done.returncode, done.stderr.strip()) == (status, "here: stopped")
 
 
 def test_handlers_are_as_before():
