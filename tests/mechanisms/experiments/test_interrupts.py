@@ -1,6 +1,7 @@
 """Interrupts: waiting while something must not be cut short, and delivered after it."""
 
 import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -30,13 +31,16 @@ def test_a_held_back_signal_comes_at_the_end(number):
 IN_MADE_CODE = """
 import signal, sys
 from mechanisms.experiments.command_line import guarded
-sys.exit(guarded("here", lambda: exec("signal.raise_signal(signal.{})", {{"signal": signal}})))
+sys.exit(guarded("here", lambda: exec(f"signal.raise_signal(signal.{sys.argv[1]})", {"signal": signal})))
 """
 
 
 @pytest.mark.parametrize(("name", "status"), [("SIGINT", 130), ("SIGTERM", 143)])
-def test_the_exit_status_is_kept_where_code_made_from_text_was_interrupted(name, status):
-    done = subprocess.run([sys.executable, "-c", IN_MADE_CODE.format(name)], capture_output=True, text=True)
+def test_the_exit_status_is_kept_where_code_made_from_text_was_interrupted(name, status, tmp_path):
+    (tmp_path / "here.py").write_text(IN_MADE_CODE)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(tmp_path), *sys.path))}
+    words = [sys.executable, "-m", "here", name]
+    done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stderr.strip()) == (status, "here: stopped")
 
 
