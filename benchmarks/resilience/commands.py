@@ -29,6 +29,8 @@ class Command:
         writes: folder below it that is made too small, or one that can only be read.
         after: commands that make what this one reads.
         share: part of the trials that are made, for verbs that take long.
+        again: what is added when the command is given again where its result may stand already.
+        once: whether its result, once written, is never written again.
     """
 
     verb: str
@@ -37,6 +39,8 @@ class Command:
     writes: str = ""
     after: tuple[Command, ...] = ()
     share: float = 1.0
+    again: tuple[str, ...] = ()
+    once: bool = False
 
     @property
     def line(self) -> list[str]:
@@ -68,14 +72,21 @@ COMMANDS = (
         (*NETWORK, "--weights", "weights.safetensors", "--data", "images.npy", "--out", "out/audit.json"),
         ("weights.safetensors", "images.npy"),
         "out",
+        again=("--force",),
     ),
-    Command("full_scale shrink", (*NETWORK, "--weights", "weights.pt", "--out", "out/small.safetensors"), ("weights.pt",), "out"),
+    Command(
+        "full_scale shrink",
+        (*NETWORK, "--weights", "weights.pt", "--out", "out/small.safetensors"),
+        ("weights.pt",),
+        "out",
+        again=("--force",),
+    ),
     Command("figures list"),
     Command("figures draw", ("decay", "--out", "out"), ("runs",), "out"),
     Command("figures gallery", ("decay", "--out", "out/gallery.md"), ("runs",), "out"),
     Command("figures report", ("--no-toy", "--out", "out/report.html"), ("runs",), "out", after=(TOY_RUN,), share=0.1),
     Command("mechanisms verdict", ("P7",), ("runs",), "runs"),
-    Command("mechanisms preregister", ("gate", "--out", "out"), ("runs",), "out"),
+    Command("mechanisms preregister", ("gate", "--preset", "paper", "--out", "out"), ("runs",), "out", once=True),
     Command("mechanisms exponent", ("--seeds", "1"), ("runs",), "runs"),
     Command("mechanisms translate", ("--rule", "AdamW", "--learning-rate", "1e-3", "--weight-decay", "0.01", "--steps", "1000")),
 )

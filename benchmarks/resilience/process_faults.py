@@ -48,9 +48,9 @@ def interrupted(command: Command, kind: signal.Signals, seconds: float, place: P
 
 def repeated(command: Command, place: Path) -> list[str]:
     """What went wrong when a command was given (again) where nothing stands in its way."""
-    words = ("--force",) if command.verb in ("full_scale audit", "full_scale shrink") else ()
-    status, _, errors = finished(start(Command(command.verb, (*command.words, *words)), place))
-    return [f"again: {line}" for line in (*complaints(status, errors, (0,)), *problems(place))]
+    status, _, errors = finished(start(Command(command.verb, (*command.words, *command.again)), place))
+    allowed = (0, 2) if command.once else (0,)
+    return [f"again: {line}" for line in (*complaints(status, errors, allowed), *problems(place))]
 
 
 def unwritable(command: Command, options: str, place: Path) -> list[str] | None:
