@@ -23,7 +23,7 @@ demo: install
 	$(BIN)/python -m figures draw digits_sparsity decay selectivity phase_diagrams --jobs $(JOBS)
 
 test: lint types
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
 
 lint: install
 	$(BIN)/ruff check .
