@@ -147,10 +147,10 @@ class Store:
         Raises:
             DamagedRecord: as `load`, when it comes to that record.
         """
-        name, settings = spec_id(spec), to_json(spec)
+        place, settings = self.folder(spec, 0).parent, to_json(spec)
         for seed in seeds:
-            folder = self.root / self.layer / name / f"seed_{seed}"
-            yield seed, read_columns(folder, _manifest_of(folder, (name, seed, settings)))
+            folder = place / f"seed_{seed}"
+            yield seed, read_columns(folder, _manifest_of(folder, (place.name, seed, settings)))
 
     def leftovers(self, spec: Any, seed: int) -> list[Path]:
         """Half-written folders of a run that never finished; not those that a living process of this machine is writing."""
