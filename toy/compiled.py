@@ -1,6 +1,6 @@
 """The compiled engine: the law's own element-wise functions, compiled by numba into one loop over settings or features.
 
-`build` returns a function with the signature of `toy.interpreted.build`'s, many times faster (`benchmarks/toy_speed.py`).
+Its function does what `toy.interpreted`'s does, many times faster (`benchmarks/toy_speed.py`).
 Everything that enters an element's arithmetic has the working dtype, because a single float64 number would promote float32 code.
 """
 
@@ -18,6 +18,7 @@ from numba.extending import overload, register_jitable
 from mechanisms import abstract_rules, arrays
 from mechanisms.dynamics import split_step
 from toy import gradients, uninterrupted
+from toy.advance import Advance
 
 uninterrupted.compilation()
 
@@ -118,18 +119,8 @@ FAST_SINGLE = frozenset({"arcp", "ninf", "contract"})
 """For float32 alone: division by a refined reciprocal estimate and fused multiply-add; not rounded bit for bit as NumPy does."""
 
 
-@functools.cache
-def build(
-    direction: Callable[..., Any],
-    slope: Callable[..., Any],
-    product: Callable[..., Any],
-    penalty_slope: Callable[..., Any],
-    dtype: str = "float64",
-) -> Callable[..., None]:
-    """The compiled loop for one rule, gradient model and regularizer; arguments as in `toy.interpreted.build`."""
-    one_step = register_jitable(split_step(_jitable(direction)))
-    slope, product, penalty_slope = _jitable(slope), _jitable(product), _jitable(penalty_slope)
-    fastmath = set(FAST_SINGLE) if dtype == "float32" else False
+def _mover_of_the_rest(one_step: Any, penalty_slope: Any) -> Any:
+    """Compiled code that moves all parameters but the first by one step."""
 
     @register_jitable
     def move_rest(parameters, slopes, states, strengths, fixed, inside, learning_rate, beside, scale):
@@ -139,6 +130,13 @@ def build(
                 penalty, rate, apart = at(strength, i) * penalty_slope(w[i]), at(learning_rate, i) * scale, at(beside, i) * scale
                 w[i], _, _, _, following = one_step(w[i], slopes[j, i], penalty, load(state, i), fixed, inside, rate, apart)
                 store(state, i, following)
+
+    return move_rest
+
+
+def _mover(one_step: Any, slope: Any, penalty_slope: Any) -> Any:
+    """Compiled code that moves all parameters by one step."""
+    move_rest = _mover_of_the_rest(one_step, penalty_slope)
 
     @register_jitable
     def move_all(parameters, states, normal, visits, now, settings, strengths, fixed, inside, learning_rate, beside, scale,
@@ -155,6 +153,22 @@ def build(
             if forces is not None:
                 forces[0, i], forces[1, i], forces[2, i] = loss, reg, denominator
         move_rest(parameters, slopes, states, strengths, fixed, inside, learning_rate, beside, scale)
+
+    return move_all
+
+
+@functools.cache
+def build(
+    direction: Callable[..., Any],
+    slope: Callable[..., Any],
+    product: Callable[..., Any],
+    penalty_slope: Callable[..., Any],
+    dtype: str = "float64",
+) -> Advance:
+    """The compiled loop for one rule, gradient model, regularizer and working dtype."""
+    one_step = register_jitable(split_step(_jitable(direction)))
+    move_all, product = _mover(one_step, _jitable(slope), _jitable(penalty_slope)), _jitable(product)
+    fastmath = set(FAST_SINGLE) if dtype == "float32" else False
 
     @njit(error_model="numpy", nogil=True, fastmath=fastmath)
     def advance(parameters, states, normal, visits, settings, strengths, learning_rate, beside, inside, clock, scales,

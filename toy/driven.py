@@ -1,4 +1,13 @@
-"""The torch engine: the loop of `toy.interpreted` around the step of a torch optimizer (`mechanisms.torch_rules`)."""
+"""The torch engine: the loop of `toy.interpreted` around the step of a torch optimizer (`mechanisms.torch_rules`).
+
+The function keeps the optimizer between its calls and so serves one set of lanes, which share one `learning_rate`; `states`
+and `coefficients` are not used.
+
+A coupled regularizer is added to the gradient that torch sees; any other is subtracted beside the step, before torch's,
+both from the same w. torch makes its step whole, so the records hold what can be seen from outside:
+the denominator is NaN; under decoupled and independent coupling the forces are exact; under coupling both are NaN, except
+where λ = 0 and the whole change is the loss force.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +17,7 @@ from typing import Any
 import numpy as np
 
 from mechanisms.torch_rules import TorchRule, TorchStepper, require_drivable
-
-Columns = tuple[np.ndarray, ...]
+from toy.advance import Advance, Columns
 
 
 def build(
@@ -18,24 +26,15 @@ def build(
     product: Callable[..., Any],
     penalty_slope: Callable[..., Any],
     dtype: str = "float64",
-) -> Callable[..., None]:
-    """The loop for one torch optimizer, gradient model and regularizer; raises `UserError` if the optimizer cannot be driven.
-
-    The returned function takes the arguments of `toy.interpreted.build`'s and differs in this: it keeps the optimizer between its
-    calls and so serves one set of lanes, which share one `learning_rate`; `states` and `coefficients` are not used.
-
-    A coupled regularizer is added to the gradient that torch sees; any other is subtracted beside the step, before torch's,
-    both from the same w. torch makes its step whole, so the records hold what can be seen from outside:
-    the denominator is NaN; under decoupled and independent coupling the forces are exact; under coupling both are NaN, except
-    where λ = 0 and the whole change is the loss force.
-    """
+) -> Advance:
+    """The loop for one torch optimizer, gradient model and regularizer; raises `UserError` if the optimizer cannot be driven."""
     del dtype  # that of the parameters
     require_drivable(rule)
     kept: list[TorchStepper] = []
 
     def advance(
         parameters: Columns, states: Any, normal: np.ndarray, visits: np.ndarray, settings: Any, strengths: Any,
-        learning_rate: float, beside: Any, inside: float, clock: np.ndarray, scales: np.ndarray, coefficients: Any,
+        learning_rate: Any, beside: Any, inside: float, clock: np.ndarray, scales: np.ndarray, coefficients: Any,
         active: np.ndarray | None, window: np.ndarray, window_start: int, record_at: np.ndarray, records: np.ndarray,
     ) -> None:  # fmt: skip
         w = np.stack(parameters)

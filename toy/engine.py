@@ -13,6 +13,7 @@ from mechanisms.abstract_rules import AbstractUpdateRule
 from mechanisms.experiments.interrupts import held_back
 from mechanisms.torch_rules import TorchRule
 from toy import driven, interpreted
+from toy.advance import Advance
 
 SWITCH = "TOY_ENGINE"
 """Environment variable: "interpreted" asks for the NumPy engine."""
@@ -20,14 +21,14 @@ SWITCH = "TOY_ENGINE"
 
 @dataclass(frozen=True)
 class Engine:
-    """A way to run the loop; the two functions are documented in `toy.interpreted`.
+    """A way to run the loop; what `build` returns is documented in `toy.advance`, the rest in `toy.interpreted`.
 
     Attributes:
         joint: whether all features of all settings are lanes together, for an engine whose steps cost much whatever their width.
     """
 
     name: str
-    build: Callable[..., Callable[..., None]]
+    build: Callable[..., Advance]
     fill_visits: Callable[..., Any]
     joint: bool = False
 

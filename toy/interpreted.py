@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mechanisms.dynamics import split_step
+from toy.advance import Advance
 
 
 def build(
@@ -16,28 +17,8 @@ def build(
     product: Callable[..., Any],
     penalty_slope: Callable[..., Any],
     dtype: str = "float64",
-) -> Callable[..., None]:
-    """The loop for one rule, gradient model, regularizer and working dtype.
-
-    The returned function advances L lanes (settings or features) by T steps, in place. Its arguments have the working
-    dtype unless said otherwise:
-
-    Args:
-        parameters: for each parameter of the feature an array (L,); updated.
-        states: for each parameter a tuple of filter states (L,); updated.
-        normal, visits: noise, (T,) where all lanes share it or (T, L).
-        settings: what `slope` needs, each a number or (L,).
-        strengths: for each parameter λ, a number or (L,).
-        learning_rate, beside: η_0, and the weight of λ r(w) beside the update at η_0; numbers or (L,).
-        inside: the weight of λ r(w) inside the gradient, 0 or 1.
-        clock, scales: the 0-based steps and η_t/η_0, (T,).
-        coefficients: the rule's coefficients, each (T,).
-        active: (L,), the count of non-zero gradients of the first parameter is added; or None.
-        window: (2, L) float64; sums of the product and of its square from step `window_start` of this call on are added.
-        window_start: whole number.
-        record_at: (T,) whole numbers, the row of `records` to write at each step, or −1.
-        records: (3 + parameters, rows, L): loss force, regularizer force, denominator of the scale, each parameter.
-    """
+) -> Advance:
+    """The loop for one rule, gradient model, regularizer and working dtype."""
     del dtype  # NumPy's arithmetic follows its arrays
     one_step = split_step(direction)
 

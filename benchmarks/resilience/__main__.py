@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.resilience.commands import COMMANDS, Command, prepare
-from benchmarks.resilience.input_faults import input_trials
+from benchmarks.resilience.input_faults import INPUTS, input_trials
 from benchmarks.resilience.process_faults import Trial, process_trials, repeated
 from mechanisms.experiments.command_line import OneLineParser, add_json_argument, print_rows
 from mechanisms.experiments.progress import say
@@ -50,8 +50,12 @@ def print_markdown(rows: list[dict[str, str]]) -> None:
     names = list(dict.fromkeys(name for row in rows for name in row))
     for cells in (names, ["---"] * len(names), *([row.get(name, "–") for name in names] for row in rows)):
         print(f"| {' | '.join(cells)} |")
-    counted = [cell.split()[-2] for row in rows for name, cell in row.items() if name != "verb" and cell != NOT_TRIED]
-    print(f"\n{sum(map(int, counted))} trials.")
+    trials, inputs = (sum(_tried(row[name]) for row in rows for name in row if name in wanted) for wanted in (names[1:], INPUTS))
+    print(f"\n{trials} trials, {inputs} of them with a bad input.")
+
+
+def _tried(cell: str) -> int:
+    return int(cell.split()[-2]) if cell != NOT_TRIED else 0
 
 
 def _options() -> argparse.Namespace:

@@ -86,7 +86,7 @@ COMMANDS = (
     Command("figures gallery", ("decay", "--out", "out/gallery.md"), ("runs",), "out"),
     Command("figures report", ("--no-toy", "--out", "out/report.html"), ("runs",), "out", after=(TOY_RUN,), share=0.1),
     Command("mechanisms verdict", ("P7",), ("runs",), "runs"),
-    Command("mechanisms preregister", ("gate", "--preset", "paper", "--out", "out"), ("runs",), "out", once=True),
+    Command("mechanisms preregister", ("rescale", "--preset", "paper", "--out", "out"), ("runs",), "out", once=True),
     Command("mechanisms exponent", ("--seeds", "1"), ("runs",), "runs"),
     Command("mechanisms translate", ("--rule", "AdamW", "--learning-rate", "1e-3", "--weight-decay", "0.01", "--steps", "1000")),
 )

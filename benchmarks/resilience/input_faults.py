@@ -57,6 +57,9 @@ def of_schema(schema: Any) -> Change:
 
 DAMAGES = (flip_bits, cut_short, overwrite)
 OTHER_VERSIONS = {"newer schema": of_schema(99), "older schema": of_schema(0), "missing field": without_a_field}
+DAMAGED = "damaged input"
+INPUTS = (DAMAGED, *OTHER_VERSIONS)
+"""The faults of what is read, by name."""
 
 
 def files(command: Command, place: Path) -> list[Path]:
@@ -74,7 +77,7 @@ def input_trials(command: Command, place: Path, draw: random.Random, variants: i
         functools.partial(after_damage, command, draw.choice(there), draw.choice(DAMAGES), draw.randrange(2**32))
         for _ in range(variants if there else 0)
     ]
-    found = {"damaged input": damages} if damages else {}
+    found = {DAMAGED: damages} if damages else {}
     for name, change in OTHER_VERSIONS.items() if manifests else ():
         found[name] = [functools.partial(after_damage, command, path, change, draw.randrange(2**32)) for path in manifests[:3]]
     return found
