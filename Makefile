@@ -6,7 +6,7 @@ JOBS ?= 2
 VERSIONS ?= oldest
 export MPLBACKEND := Agg
 
-.PHONY: install demo test lint types api dist dist-tests compat pins clean
+.PHONY: install demo test lint types api dist dist-tests compat pins audit clean
 
 install: .venv/.installed
 
@@ -55,6 +55,11 @@ pins: install # requirements.in with the checksums of all its files
 	$(BIN)/python -m pip install --quiet uv==0.13.9
 	$(BIN)/uv pip compile --quiet --no-deps --generate-hashes --no-annotate --custom-compile-command "make pins" \
 		--output-file requirements.txt requirements.in
+
+audit: # known weaknesses of the pinned packages; asks PyPI's database, and fails where that is out of reach
+	$(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/python -m pip install --quiet pip-audit==2.10.1
+	.venv-audit/bin/pip-audit --strict --require-hashes --disable-pip --requirement requirements.txt
 
 clean:
 	rm -rf .venv .venv-* *.egg-info .pytest_cache .mypy_cache .ruff_cache
