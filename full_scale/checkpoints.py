@@ -6,6 +6,7 @@ import io
 import os
 import time
 import uuid
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,8 @@ class Checkpoints:
         if self._path is None or not self._path.is_file():
             return None
         try:
-            kept = torch.load(self._path, map_location=device, weights_only=True)
+            with warnings.catch_warnings(action="ignore"):  # the one line below says it
+                kept = torch.load(self._path, map_location=device, weights_only=True)
             if kept["identity"] == self._identity:
                 return kept["state"]
             reason = "it is of other settings, or of another version of torch"

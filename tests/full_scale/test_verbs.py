@@ -137,6 +137,17 @@ def test_weights_as_training_programs_save_them(wrapping: str, here: Path, capsy
     assert kinds(answer(capsys, "audit", NET, "--weights", "kept.pt", *SIZE))[0] == "parameters"
 
 
+def test_weights_of_another_pickle_protocol_are_read_without_a_word(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save(state(), "kept.pt", pickle_protocol=3)
+    assert main(["audit", NET, "--weights", "kept.pt", *SIZE]) == 0
+    assert not capsys.readouterr().err
+
+
+def test_a_pickle_protocol_that_torch_does_not_read_is_named(here: Path, refuses: Callable[..., None]) -> None:
+    torch.save(state(), "kept.pt", pickle_protocol=4)
+    refuses(lambda: main(["audit", NET, "--weights", "kept.pt", *SIZE]), "pickle protocol")
+
+
 def test_weights_as_safetensors(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from safetensors.torch import save_file
 

@@ -6,6 +6,7 @@ import gzip
 import io
 import tarfile
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -60,6 +61,8 @@ def zipped(path):
     unpack(path, path.with_name("unpacked"), re.compile(r"(images/\w+\.png)"))
 
 
+CORPUS = Path(__file__).parent / "corpus"
+"""Damaged files by what reads them (`keep_corpus.py`)."""
 READERS = {
     "weights.pt": lambda path: with_weights(network(), path),
     "weights.safetensors": lambda path: with_weights(network(), path),
@@ -100,14 +103,19 @@ def whole_files():
     return {name: file.getvalue() for name, file in found.items() if file.getvalue()}
 
 
-@pytest.fixture(scope="module")
-def sound(tmp_path_factory):
-    """A folder with a sound file of each kind."""
-    folder = tmp_path_factory.mktemp("sound")
+def write_sound_files(folder):
+    """Writes a sound file of each kind."""
     for name, content in whole_files().items():
         (folder / name).write_bytes(content)
     safetensors.torch.save_file(network().state_dict(), folder / "weights.safetensors")
     save(network(), folder / "shrunk.safetensors")
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory):
+    """A folder with a sound file of each kind."""
+    folder = tmp_path_factory.mktemp("sound")
+    write_sound_files(folder)
     return folder
 
 
@@ -122,6 +130,14 @@ def test_a_member_that_is_no_array_is_refused(tmp_path):
         archive.writestr("images.npy", bytes(200))
     with pytest.raises(UserError, match="no array"):
         READERS["images.npz"](tmp_path / "images.npz")
+
+
+@pytest.mark.parametrize("kept", sorted(CORPUS.glob("*/*")), ids=lambda path: f"{path.parent.name}-{path.name}")
+def test_a_file_that_was_refused_once(kept, tmp_path):
+    path = tmp_path / kept.parent.name
+    path.write_bytes(kept.read_bytes())
+    with understood_or_refused():
+        READERS[path.name](path)
 
 
 @pytest.mark.parametrize("name", READERS)

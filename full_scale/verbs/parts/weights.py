@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,13 +68,20 @@ def _read_torch(file: Path) -> Any:
     import torch
 
     try:
-        return torch.load(file, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # of a file's version: it is read, or refused below
+            return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as problem:
-        first = (str(problem).strip() or type(problem).__name__).splitlines()[0][:120]
-        why = "it holds a pickled module or other code" if "eights only" in first else first
         raise UserError(
-            f"{file} cannot be read as weights ({why}): save model.state_dict(), by torch.save or as safetensors"
+            f"{file} cannot be read as weights ({_why(problem)}): save model.state_dict(), by torch.save or as safetensors"
         ) from None
+
+
+def _why(problem: Exception) -> str:
+    """What torch says of a file that it does not read, in a few words."""
+    said = str(problem).strip() or type(problem).__name__
+    if "Unsupported operand" in said:
+        return "it is damaged, or was not saved in pickle protocol 2, the default of torch.save"
+    return "it holds a pickled module or other code" if "eights only" in said else said.splitlines()[0][:120]
 
 
 def _state_dict(content: Any, file: Path) -> Mapping[str, Any]:
