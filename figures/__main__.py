@@ -7,6 +7,7 @@ if __name__ == "__main__":  # until the command line listens, Ctrl-C ends the pr
 
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -16,6 +17,7 @@ from mechanisms.experiments import verb_modules
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command line; returns the exit status."""
+    os.environ["MPLBACKEND"] = "Agg"  # pictures are files: no window, whatever is set
     return verb_modules.main("python -m figures", "Figures drawn from records, a report, an explorer.", verbs, arguments)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from mechanisms.experiments.command_line import add_runs_argument
-from mechanisms.validation import require
+from mechanisms.validation import require, require_whole
 
 FORMATS = ("svg", "pdf", "png")
 
@@ -13,8 +13,17 @@ FORMATS = ("svg", "pdf", "png")
 def add_record_arguments(parser: argparse.ArgumentParser) -> None:
     """--runs, --jobs, --run-missing: where records are, and how missing ones are made."""
     add_runs_argument(parser)
-    parser.add_argument("--jobs", type=int, default=1, help="processes for records that must be made (%(default)s)")
+    parser.add_argument("--jobs", type=_jobs, default=1, metavar="N", help="processes that make records (%(default)s)")
     parser.add_argument("--run-missing", action="store_true", help="make missing full-scale records too")
+
+
+def _jobs(text: str) -> int:
+    try:
+        number = int(text)
+        require_whole("--jobs", number, 1)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return number
 
 
 def require_width(width: float | None) -> float:

@@ -14,12 +14,12 @@ from typing import Any
 import matplotlib.pyplot as plt
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from figures.catalogue import caption, commands, drawn, make_ready, module_of, names, title
+from figures.catalogue import caption, commands, drawn, module_of, names, title
 from figures.evidence import MISSING, Evidence, Judged
 from figures.needs import make, missing
 from figures.records_table import experiments
 from figures.style import styled, write
-from mechanisms.experiments.archive import MissingRecords, Need
+from mechanisms.experiments.archive import Need
 from mechanisms.experiments.provenance import provenance
 from mechanisms.hypotheses import all_hypotheses
 from mechanisms.judgement import REFUTED, SUPPORTED, UNDECIDED
@@ -39,7 +39,7 @@ class Report:
         needs = [need for name in names() for need in module_of(name).NEEDS]
         needs += [need for hypothesis in all_hypotheses().values() for need in hypothesis.needs]
         for need in dict.fromkeys(needs):
-            if (need.layer == "toy" or run_missing) and missing(need, self.runs):
+            if need.layer == "toy" or (run_missing and missing(need, self.runs)):
                 make(need, self.runs, self.jobs)
 
     @functools.cached_property
@@ -54,10 +54,8 @@ class Report:
 
     def _picture(self, name: str, module: ModuleType) -> dict[str, Any]:
         entry: dict[str, Any] = {"name": name, "title": title(module), "commands": commands(module), "image": None}
-        try:
-            make_ready(module, self.runs, run_missing=False)
-        except MissingRecords as lacking:
-            return {**entry, "caption": "", "lacking": str(lacking)}
+        if any(missing(need, self.runs) for need in module.NEEDS):
+            return {**entry, "caption": ""}
         picture = io.BytesIO()
         with styled():
             figure = drawn(module, self.runs)

@@ -6,12 +6,13 @@ The path imports the user's code by design: that is how data and networks that t
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import importlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-from mechanisms.validation import UserError, require
+from mechanisms.validation import NamesCode, UserError, require
 
 WRITTEN_AS = "custom:PACKAGE.MODULE:CALLABLE"
 
@@ -53,8 +54,28 @@ def require_path(field: str, path: object) -> None:
     require(dotted, field, path, "PACKAGE.MODULE:CALLABLE")
 
 
+_unwanted: contextvars.ContextVar[str] = contextvars.ContextVar("_unwanted", default="")
+
+
+@contextlib.contextmanager
+def importing_nothing(advice: str) -> Iterator[None]:
+    """Within it, a path of a user's own code is not imported but refused with `NamesCode`, which ends in `advice`."""
+    token = _unwanted.set(advice)
+    try:
+        yield
+    finally:
+        _unwanted.reset(token)
+
+
 def imported(field: str, path: str) -> Callable[..., Any]:
-    """What a path "PACKAGE.MODULE:CALLABLE" names; raises `UserError` with one line where there is no such callable."""
+    """What a path "PACKAGE.MODULE:CALLABLE" names.
+
+    Raises:
+        NamesCode: within `importing_nothing`.
+        UserError: there is no such callable.
+    """
+    if _unwanted.get():
+        raise NamesCode(f"{field} {path} is code that a record names, and reading a record runs none: {_unwanted.get()}")
     module_name, _, name = path.partition(":")
     with blaming(f"{field} {path}", f"module {module_name} cannot be imported"):
         found: Any = importlib.import_module(module_name)
@@ -69,6 +90,8 @@ def blaming(what: str, task: str) -> Iterator[None]:
     """Turns what foreign code raises into one line that names it and what was asked of it; a `UserError` keeps its own words."""
     try:
         yield
+    except NamesCode:
+        raise
     except UserError as error:
         raise UserError(f"{what}: {error}") from None
     except (Exception, SystemExit) as error:

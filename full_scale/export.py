@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from full_scale.removal import Report, save
-from full_scale.removal.graph import first_line, structural_copy
+from full_scale.removal.graph import structural_copy
 from full_scale.removal.verification import TOLERANCES, differing, dtype_of, outputs
-from mechanisms.validation import UserError, require
+from mechanisms.validation import UserError, first_line, require
 
 REPORT = ".json"
 IN_FOLDER = "network"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from full_scale.custom import importing_nothing
 from full_scale.pruning_spec import EarlySpec, MatchedSpec, PruningSpec
 from full_scale.sparsified_spec import SparsifiedSpec
 from full_scale.spec import TrainSpec
@@ -42,9 +43,15 @@ KINDS = {
 
 
 def spec_of(data: dict[str, Any]) -> Any:
-    """The spec that a manifest holds, of whichever kind."""
+    """The spec that a manifest holds, of whichever kind.
+
+    Raises:
+        NamesCode: it needs somebody's own code, which a manifest cannot ask for.
+        UserError, KeyError, TypeError: it holds no spec of this version.
+    """
     named = {kind.__name__: kind for kind in KINDS}
-    return from_json(named[data[TYPE_KEY]], data)
+    with importing_nothing("name it on the command line"):
+        return from_json(named[data[TYPE_KEY]], data)
 
 
 def run(spec: Any, seed: int, checkpoints: Path | None = None) -> Any:

@@ -17,8 +17,7 @@ from full_scale.models.discovery import feature_layers
 from full_scale.models.parts.activations import with_own_activations
 from full_scale.models.parts.tracing import Trace
 from full_scale.probes import Observation, in_order, observe
-from full_scale.removal.graph import first_line
-from mechanisms.validation import UserError
+from mechanisms.validation import UserError, first_line
 
 PARALLEL = (nn.DataParallel, nn.parallel.DistributedDataParallel)
 Images = Tensor | AbstractExamples | Iterable[Any]

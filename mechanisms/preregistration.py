@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from mechanisms.experiments.archive import Need, folders
-from mechanisms.experiments.files import write_whole
+from mechanisms.experiments.files import read_json, write_whole
 from mechanisms.experiments.records import MANIFEST
 from mechanisms.judgement import Hypothesis
 from mechanisms.validation import UserError
 
 FORMAT = 1
+FIELDS = {"written": str, "hypotheses": dict, "records_there": dict}
 FOLDER = "preregistered"
 COMMITTED = Path(__file__).parent / FOLDER
 """Those that come with the package."""
@@ -98,8 +99,8 @@ def read(need: Need, runs: Path) -> dict[str, Any] | None:
     for path in (runs / FOLDER / file_name(need), COMMITTED / file_name(need)):
         if path.is_file():
             try:
-                content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-                if content["format"] == FORMAT and all(key in content for key in ("written", "hypotheses", "records_there")):
+                content: dict[str, Any] = read_json(path)
+                if content["format"] == FORMAT and all(isinstance(content[name], kind) for name, kind in FIELDS.items()):
                     return content
             except (OSError, ValueError, KeyError, TypeError):
                 pass

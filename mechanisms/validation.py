@@ -10,8 +10,21 @@ class UserError(Exception):
     """A mistake of the user or of the user's data; the command line prints it as one line and exits with status 2."""
 
 
+class NamesCode(UserError):
+    """A record names somebody's own code, which reading a record must not run."""
+
+
 class InvalidValue(UserError, ValueError):
     """A field of a spec has a value that it cannot have."""
+
+
+def first_line(problem: BaseException) -> str:
+    """The first line of an error's text, at most 200 characters; the name of its class where it says nothing."""
+    try:
+        said = str(problem).strip()
+    except Exception:  # of somebody's own class
+        said = ""
+    return (said or type(problem).__name__).splitlines()[0][:200]
 
 
 def require(condition: bool, field: str, value: object, valid: str) -> None:

@@ -1,10 +1,12 @@
 """Nothing in a file that is handed over is ever run; no name in it says where anything is written; no size in it is believed."""
 
 import hashlib
+import importlib
 import io
 import json
 import os
 import pickle
+import sys
 import zipfile
 
 import numpy as np
@@ -154,6 +156,40 @@ def test_a_command_line_runs_no_pickle_either(tmp_path, capsys):
     assert full_scale(words) == 2
     assert "pickled" in capsys.readouterr().err
     assert not (tmp_path / "it ran").exists()
+
+
+@pytest.fixture
+def named_by_a_record(tmp_path, monkeypatch):
+    """Makes a record that names code which leaves a mark; returns its folder and the mark."""
+    (tmp_path / "planted.py").write_text("import os\nos.mkdir('it ran')\ndef made(*_):\n    raise ValueError\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+
+    def make(field):
+        words = ["run", "digits", "network.width=0.0625", "batch_size=20", "steps=2", "measurements=1", "--seeds", "1"]
+        assert full_scale(words) == 0
+        path = next((tmp_path / "runs").rglob("manifest.json"))
+        manifest = json.loads(path.read_text())
+        manifest["spec"][field] = {"type": "custom", "path": "planted:made"}
+        path.write_text(json.dumps(manifest))
+        return path.parent, tmp_path / "it ran"
+
+    yield make
+    sys.modules.pop("planted", None)
+
+
+@pytest.mark.parametrize("field", ["data", "network"])
+def test_code_that_a_record_names_does_not_run(field, named_by_a_record, capsys):
+    folder, mark = named_by_a_record(field)
+    torch.save(network().state_dict(), "weights.pt")
+    for verb in (["audit"], ["shrink", "--out", "small.safetensors"]):
+        assert full_scale([verb[0], str(folder), "--weights", "weights.pt", *verb[1:]]) == 2
+        assert "planted:made is code that a record names" in capsys.readouterr().err
+    assert full_scale(["clean", "--orphans", "--yes"]) == 0
+    assert folder.is_dir() or field == "network", "whether it is found is for its code to say"
+    assert not mark.exists()
+    importlib.import_module("planted")
+    assert mark.exists(), "the code is there"
 
 
 def test_a_table_that_unpacks_to_too_much_is_damage(tmp_path, monkeypatch):

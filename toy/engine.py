@@ -12,6 +12,7 @@ from typing import Any
 from mechanisms.abstract_rules import AbstractUpdateRule
 from mechanisms.experiments.interrupts import held_back
 from mechanisms.torch_rules import TorchRule
+from mechanisms.validation import require_choice
 from toy import driven, interpreted
 from toy.advance import Advance
 
@@ -39,7 +40,9 @@ INTERPRETED = Engine("interpreted", interpreted.build, interpreted.fill_visits)
 @functools.cache
 def choose_engine() -> Engine:
     """The compiled engine; the NumPy engine, saying so once, where numba cannot be imported or `TOY_ENGINE=interpreted`."""
-    if os.environ.get(SWITCH) == "interpreted":
+    asked = os.environ.get(SWITCH) or "compiled"
+    require_choice(SWITCH, asked, ("compiled", "interpreted"))
+    if asked == "interpreted":
         return INTERPRETED
     try:
         with held_back():

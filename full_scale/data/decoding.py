@@ -10,14 +10,16 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 import numpy as np
 
 from full_scale.data.base import AbstractExamples, Crop
+from mechanisms.experiments.files import open_regular
 from mechanisms.validation import UserError, require
 
 if TYPE_CHECKING:
+    from PIL import Image
     from torch import Tensor
 
 WORKERS_VARIABLE = "IMPLICIT_SPARSITY_WORKERS"
@@ -160,7 +162,7 @@ def decode(path: str | Path, side: int, draws: np.ndarray | None) -> np.ndarray:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # odd metadata; the one warning about size is made an error below
-        with Image.open(path, formats=FORMATS) as image:
+        with open_regular(path) as file, _identified(file) as image:
             width, height = image.size
             if width * height > LARGEST_PIXELS:
                 raise ValueError(f"{width} × {height} pixels are more than {LARGEST_PIXELS}")
@@ -169,6 +171,15 @@ def decode(path: str | Path, side: int, draws: np.ndarray | None) -> np.ndarray:
     if box != (0, 0, side, side):
         whole = whole.resize((side, side), Image.Resampling.BILINEAR, box=box)
     return np.asarray(whole)
+
+
+def _identified(file: BinaryIO) -> Image.Image:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        return Image.open(file, formats=FORMATS)
+    except UnidentifiedImageError:
+        raise ValueError(f"it is no image of these kinds: {', '.join(FORMATS)}") from None
 
 
 def _middle(width: int, height: int, side: int) -> tuple[float, float, float, float]:

@@ -148,6 +148,8 @@ def _read_idx(dataset: str, folder: Path, sources: tuple[Source, ...], otherwise
         path = plain if plain.is_file() else verified(folder, source)
         with reading(path), path.open("rb") if path is plain else gzip.open(path) as file:
             arrays.append(_parse_idx(file.read(LARGEST_IDX + 1)))
+            if arrays[-1].ndim != (axes := 3 if "idx3" in source.name else 1):
+                raise ValueError(f"it holds an array of {arrays[-1].ndim} axes and not {axes}")
     return _stored(arrays[0], arrays[1]), _stored(arrays[2], arrays[3])
 
 

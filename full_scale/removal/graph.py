@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn.parameter import is_lazy
 
-from mechanisms.validation import UserError
+from mechanisms.validation import UserError, first_line
 
 Inputs = tuple[Tensor, ...]
 Kind = torch.export.graph_signature.InputKind
@@ -136,11 +136,6 @@ def require_runs(network: nn.Module, inputs: Inputs) -> None:
     except Exception as problem:
         shapes = ", ".join(str(tuple(part.shape)) for part in inputs)
         raise UserError(f"the network does not run on an input of shape {shapes}: {first_line(problem)}") from problem
-
-
-def first_line(problem: BaseException) -> str:
-    """The first line of an error's text, at most 200 characters."""
-    return (str(problem).strip() or type(problem).__name__).splitlines()[0][:200]
 
 
 def _export(network: nn.Module, inputs: Inputs) -> torch.export.ExportedProgram:

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
-from full_scale.removal.graph import first_line, structural_copy
+from full_scale.removal.graph import structural_copy
 from full_scale.removal.surgery import adjust_sizes
-from mechanisms.validation import UserError
+from mechanisms.experiments.files import parse_json
+from mechanisms.validation import UserError, first_line
 
 HEADER, FORMAT = "full_scale.removal", 1
 SIZES: dict[type[nn.Module], tuple[str, ...]] = {
@@ -120,11 +121,11 @@ def _read(file: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     except safetensors.SafetensorError as problem:
         raise UserError(f"{file} is not a safetensors file: {first_line(problem)}") from problem
     try:
-        header = json.loads(text or "{}")
+        header = parse_json(text or "{}")
         known = header["format"] == FORMAT and all(isinstance(part["class"], str) for part in header["modules"].values())
         tensors = torch_side.load_file(str(file))
         known = known and set(header["same"].values()) <= set(tensors)
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, safetensors.SafetensorError):
         known = False
     if not known:
         raise UserError(f"{file} does not say the sizes of its modules: give one that full_scale.removal.save has written")

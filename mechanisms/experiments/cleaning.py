@@ -22,8 +22,8 @@ from mechanisms.experiments.records import (
     read_manifest,
 )
 from mechanisms.experiments.specs import spec_id
-from mechanisms.experiments.survey import NAME, entries
-from mechanisms.validation import UserError
+from mechanisms.experiments.survey import FOLDER, NAME, entries
+from mechanisms.validation import NamesCode, UserError
 
 
 def find(layer: Layer, runs: Path, *, orphans: bool = False) -> dict[Path, str]:
@@ -39,7 +39,9 @@ def find(layer: Layer, runs: Path, *, orphans: bool = False) -> dict[Path, str]:
     """
     found: dict[Path, str] = {}
     foreign: dict[Path, str] = {}
-    for folder in sorted(runs / layer.name / name for name in entries(runs / layer.name)):
+    for folder in sorted(runs / layer.name / name for name in entries(runs / layer.name) if FOLDER.fullmatch(name)):
+        if folder.is_symlink():  # to something that is not ours to clean
+            continue
         for path, why, certain in _in_folder(folder):
             (found if certain else foreign)[path] = why
         if orphans:
@@ -99,6 +101,8 @@ def _orphaned(layer: Layer, record: Path) -> str:
         return ""
     try:
         name = spec_id(resolve(layer.read_spec)(data)) if layer.read_spec else record.parent.name
+    except NamesCode:  # whose settings only that code can tell
+        return ""
     except (UserError, KeyError, TypeError) as error:
         return f"no settings of this version ({error})"
     return "" if name == record.parent.name else f"this version names its settings {name}"

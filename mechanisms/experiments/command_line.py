@@ -14,8 +14,9 @@ from typing import Any
 from mechanisms.experiments import interrupts
 from mechanisms.experiments.layer_verbs import clean, collect, run, show
 from mechanisms.experiments.layers import Layer, summary_line
+from mechanisms.experiments.printing import in_one_line
 from mechanisms.experiments.printing import print_rows as print_rows  # where all command lines look for it
-from mechanisms.validation import UserError
+from mechanisms.validation import UserError, first_line
 
 DEFAULT_RUNS = Path("runs")
 MODULES: dict[str, ModuleType] = {"show": show, "run": run, "collect": collect, "clean": clean}
@@ -28,7 +29,7 @@ class OneLineParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> Any:
         """Prints one line and exits with status 2."""
-        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+        self.exit(2, in_one_line(f"{self.prog}: {message} (see {self.prog} --help)") + "\n")
 
 
 def guarded(program: str, action: Callable[[], None]) -> int:
@@ -41,19 +42,28 @@ def guarded(program: str, action: Callable[[], None]) -> int:
         with interrupts.insistent() as heard:
             action()
             sys.stdout.flush()
-    except UserError as error:
-        print(f"{program}: {error}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt as interrupt:
         print(f"{program}: stopped{': ' + str(interrupt) if str(interrupt) else ''}", file=sys.stderr)
         return 128 + (heard[0] if heard else signal.SIGINT)
     except BrokenPipeError:
         sys.stderr.close()
         return 0
-    except OSError as error:
-        print(f"{program}: the result could not be written ({error.strerror})", file=sys.stderr)
+    except (UserError, OSError, MemoryError, SystemExit) as error:
+        print(in_one_line(f"{program}: {_said(error)}"), file=sys.stderr)
         return 2
     return 0
+
+
+def _said(error: BaseException) -> str:
+    """What a person is told of an error that is not a defect of this program."""
+    if isinstance(error, OSError):
+        what = f"{error.filename}: {error.strerror}" if error.filename else error.strerror or first_line(error)
+        return f"a file could not be read or written ({what})"
+    if isinstance(error, MemoryError):
+        return f"there is not enough memory ({first_line(error)}): ask for less"
+    if isinstance(error, SystemExit):
+        return f"code that it ran called sys.exit({error.code!r}): use code that returns"
+    return str(error)
 
 
 def add_runs_argument(parser: argparse.ArgumentParser) -> None:

@@ -41,8 +41,8 @@ CREATE TABLE copies (
 
 def index_file(store: Store) -> str:
     """Where the index of a folder of records is: in the user's cache folder, by the whole path of that folder."""
-    whole = str((store.root / store.layer).resolve())
-    with contextlib.suppress(RuntimeError, OSError):
+    with contextlib.suppress(RuntimeError, OSError):  # no home, no permission, a link to itself
+        whole = str((store.root / store.layer).resolve())
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "implicit-filter-sparsity"
         cache.mkdir(parents=True, exist_ok=True)
         return str(cache / f"index-{hashlib.sha256(whole.encode()).hexdigest()[:16]}.sqlite")

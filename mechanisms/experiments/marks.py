@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mechanisms.experiments.files import open_regular, parse_json
 from mechanisms.experiments.processes import ended, process_name
 
 BEAT = 5.0
@@ -26,6 +27,8 @@ BEAT = 5.0
 PATIENCE = 60.0
 """Seconds without a change after which the owner of a mark counts as dead."""
 ATTEMPTS = 5
+LARGEST = 1 << 16
+"""Bytes that are read of a mark; one of ours has a few hundred."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,7 @@ def _owner(sweep: str) -> bytes:
 def owner_of(content: bytes) -> dict[str, Any]:
     """What a mark says of its owner (sweep, process, machine); empty where it says nothing."""
     try:
-        told = json.loads(content.partition(b"\n")[0])
+        told = parse_json(content.partition(b"\n")[0])
     except ValueError:
         return {}
     return told if isinstance(told, dict) else {}
@@ -99,7 +102,8 @@ def is_dead(content: bytes) -> bool:
 def read(path: Path) -> bytes | None:
     """The content of a mark; None where there is none."""
     try:
-        return path.read_bytes()
+        with open_regular(path) as file:
+            return file.read(LARGEST)
     except OSError:
         return None
 

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOST_ROWS = 60
+LONGEST_LINE = 2000
 
 
 def print_table(table: pd.DataFrame, as_json: bool) -> None:
@@ -30,6 +31,17 @@ def print_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
         print(f"… {len(rows) - MOST_ROWS} more rows: use --json for all")
 
 
+def in_one_line(text: str) -> str:
+    r"""A text as one line of at most `LONGEST_LINE` characters, whatever it holds: control characters are written out.
+
+    >>> print(in_one_line("a\nb"))
+    a\nb
+    """
+    if len(text) > LONGEST_LINE:
+        text = f"{text[: LONGEST_LINE // 2]} … {text[-LONGEST_LINE // 2 :]}"
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+
+
 def in_one_text(value: Any) -> str:
     """A value of a spec as a text; several in one field are told apart by semicolons."""
     return "; ".join(map(str, value)) if isinstance(value, tuple) else str(value)
@@ -38,4 +50,4 @@ def in_one_text(value: Any) -> str:
 def _cell(value: Any) -> str:
     if value is None:
         return "-"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else in_one_line(str(value))

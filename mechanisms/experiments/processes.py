@@ -7,7 +7,10 @@ import functools
 import hashlib
 import os
 import platform
+import re
 from pathlib import Path
+
+from mechanisms.validation import require
 
 RANK, WORLD_SIZE = "RANK", "WORLD_SIZE"
 """What `torchrun` tells each of the processes of one training."""
@@ -32,7 +35,7 @@ def process_name(pid: int) -> str:
 def ended(name: str) -> bool:
     """Whether the process of this name is known to have ended; of other machines nothing is known."""
     where, _, pid = name.partition("-")
-    if where != machine() or not pid.isdigit():
+    if where != machine() or not re.fullmatch("[0-9]{1,10}", pid):
         return False
     try:
         os.kill(int(pid), 0)
@@ -45,4 +48,12 @@ def ended(name: str) -> bool:
 
 def companions() -> tuple[int, int]:
     """(rank, number) of this process among those that `torchrun` started for one training; (0, 1) without it."""
-    return int(os.environ.get(RANK, "0")), int(os.environ.get(WORLD_SIZE, "1"))
+    rank, number = (_whole(name, default) for name, default in ((RANK, "0"), (WORLD_SIZE, "1")))
+    require(number > 0, WORLD_SIZE, number, "the number of processes that torchrun started, or unset it")
+    return rank, number
+
+
+def _whole(variable: str, default: str) -> int:
+    text = os.environ.get(variable, default)
+    require(bool(re.fullmatch("[0-9]{1,10}", text)), variable, text, "the whole number that torchrun sets, or unset it")
+    return int(text)

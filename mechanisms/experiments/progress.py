@@ -8,13 +8,15 @@ from types import TracebackType
 
 from tqdm import tqdm
 
+from mechanisms.experiments.printing import in_one_line
+
 SECONDS_BETWEEN_LINES = 1.0
 """Runs that end within a second of the last line have none of their own in a log."""
 
 
 def say(line: str) -> None:
     """One line to the person who waits, on standard error, above a progress bar if there is one."""
-    tqdm.write(line, file=sys.stderr)
+    tqdm.write(in_one_line(line), file=sys.stderr)
 
 
 def in_words(seconds: float) -> str:

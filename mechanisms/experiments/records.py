@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mechanisms.experiments.files import write_synced
+from mechanisms.experiments.files import open_regular, read_json, write_synced
 from mechanisms.experiments.processes import ended, process_name
 from mechanisms.experiments.provenance import provenance
 from mechanisms.experiments.specs import flatten, spec_id, to_json
-from mechanisms.experiments.tables import COLUMNS, SPEC_PREFIX, check, to_array
+from mechanisms.experiments.tables import COLUMNS, SPEC_PREFIX, check, is_of_its_kind, to_array
 from mechanisms.validation import UserError
 
 if TYPE_CHECKING:
@@ -34,6 +34,10 @@ SCHEMA = 1
 LARGEST_TABLE = 1 << 33
 """Bytes of one table in memory: a small file that unpacks to more is not one of ours."""
 MANIFEST = "manifest.json"
+FIELDS: dict[str, Any] = {
+    "layer": str, "spec_id": str, "seed": int, "spec": dict, "tables": dict, "git": dict | None, "versions": dict,
+}  # fmt: skip
+"""What every manifest of this schema holds."""
 RUNNING, FAILED, CHECKPOINT, PARTIAL, DAMAGED = "running", "failed", "checkpoint", "partial", "damaged"
 """What stands behind "seed_N." in the names of what is no record."""
 Tables = Mapping[str, "pd.DataFrame"]
@@ -200,13 +204,20 @@ def is_given_up(partial: Path) -> bool:
 def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest in a record's folder; raises `DamagedRecord` if it cannot be read, `UserError` if its schema is another."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        schema, _ = manifest["schema"], (manifest["spec_id"], manifest["seed"], manifest["spec"], manifest["tables"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        manifest = read_json(folder / MANIFEST)
+        schema, strange = manifest["schema"], [name for name, kind in FIELDS.items() if not isinstance(manifest[name], kind)]
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise DamagedRecord(f"record {folder}: its manifest is damaged ({type(error).__name__})") from None
     if schema != SCHEMA:
         raise UserError(f"record {folder} has schema {schema}, this version reads {SCHEMA}: use the version that wrote it")
+    if strange or not _is_git_state(manifest["git"]):
+        raise DamagedRecord(f"record {folder}: its manifest is damaged ({', '.join(strange) or 'git'})")
     return dict(manifest)
+
+
+def _is_git_state(value: Any) -> bool:
+    """Whether a value is what `mechanisms.experiments.provenance` says of a checkout, or of none."""
+    return value is None or (isinstance(value, dict) and isinstance(value.get("commit"), str) and "dirty" in value)
 
 
 def _manifest_of(folder: Path, expected: tuple[str, int, Any]) -> dict[str, Any]:
@@ -232,12 +243,12 @@ def read_columns(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Columns
         if strange := [name for name in manifest["tables"] if not name.isidentifier()]:
             raise ValueError(f"its manifest names a table {strange[0]!r}")
         return {name: _read_columns(folder / f"{name}.npz", entry) for name, entry in manifest["tables"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DamagedRecord(f"record {folder}: {error}") from None
+    except Exception as error:  # whatever NumPy, zipfile and zlib raise, these are not the bytes that were written
+        raise DamagedRecord(f"record {folder}: {error or type(error).__name__}") from None
 
 
 def _digest(path: Path) -> str:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -256,10 +267,12 @@ def _write_table(path: Path, table: pd.DataFrame) -> dict[str, Any]:
 def _read_columns(path: Path, entry: Mapping[str, Any]) -> Columns:
     if _digest(path) != entry["sha256"]:
         raise ValueError(f"table {path.name} is not what was written (checksum)")
-    with np.load(path, allow_pickle=False) as arrays:
+    with open_regular(path) as file, np.load(file, allow_pickle=False) as arrays:
         if sum(member.file_size for member in arrays.zip.infolist()) > LARGEST_TABLE:
             raise ValueError(f"table {path.name} unpacks to more than {LARGEST_TABLE} bytes")
         columns = {name: arrays[name] for name in arrays.files}
-        if set(columns) != set(entry["columns"]) or {len(column) for column in columns.values()} - {entry["rows"]}:
+        if set(columns) != set(entry["columns"]) or {column.shape for column in columns.values()} - {(entry["rows"],)}:
             raise ValueError(f"table {path.name} has other columns or rows than its manifest says")
+        if strange := [name for name, column in columns.items() if not is_of_its_kind(name, column.dtype.kind)]:
+            raise ValueError(f"column {strange[0]} of table {path.name} holds {columns[strange[0]].dtype}")
         return {name: columns[name] for name in entry["columns"]}

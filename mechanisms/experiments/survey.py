@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -10,12 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mechanisms.experiments.files import read_json
 from mechanisms.experiments.marks import is_dead, read
 from mechanisms.experiments.records import FAILED, MANIFEST, RUNNING, Store
 from mechanisms.experiments.specs import spec_id
-from mechanisms.validation import UserError
+from mechanisms.validation import UserError, is_finite
 
 NAME = re.compile(r"seed_(\d+)(?:\.(.+))?")
+FOLDER = re.compile("[0-9a-f]{12}")
+"""The name of the folder of a spec's records: its identity."""
 SAMPLE = 64
 """Manifests that are read to estimate how long a run takes."""
 
@@ -47,7 +49,7 @@ class Survey:
         """The error that a failed run left."""
         path = self.folder / f"seed_{seed}.{FAILED}"
         try:
-            return str(json.loads(path.read_text(encoding="utf-8"))["error"])
+            return str(read_json(path)["error"])
         except (OSError, ValueError, KeyError, TypeError):
             return f"{path} cannot be read"
 
@@ -94,6 +96,8 @@ def seconds_a_run(found: Iterable[Survey]) -> float | None:
 def _seconds(folders: Iterable[Path]) -> Iterator[float]:
     for folder in folders:
         try:
-            yield float(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["seconds"])
+            seconds = read_json(folder / MANIFEST)["seconds"]
         except (OSError, ValueError, KeyError, TypeError):
             continue
+        if is_finite(seconds) and seconds >= 0:
+            yield float(seconds)

@@ -16,6 +16,10 @@ SPEC_PREFIX = "spec."
 """Columns under this prefix hold fields of the spec, by their dotted name."""
 
 
+SAVED_KINDS = "biufU"
+"""NumPy kinds of what a table holds: yes/no, whole numbers, numbers, text."""
+
+
 @dataclass(frozen=True)
 class Column:
     """One column: NumPy kind ("i" whole number, "f" number, "b" yes/no, "U" text), unit, meaning."""
@@ -110,13 +114,22 @@ COLUMNS: dict[str, Column] = {
 def check(table: pd.DataFrame, name: str) -> None:
     """Raises `UserError` unless every column is in the vocabulary, or a spec column, and has its kind."""
     for column in table.columns:
-        if column.startswith(SPEC_PREFIX) or column == "seed":
-            continue
-        if column not in COLUMNS:
+        if not (_is_of_spec(column) or column in COLUMNS):
             raise UserError(f"table {name}: column {column!r} is not in the vocabulary (mechanisms/experiments/tables.py)")
         kind = to_array(table[column]).dtype.kind
-        if kind != COLUMNS[column].kind and not (kind == "u" and COLUMNS[column].kind == "i"):
+        if not is_of_its_kind(column, kind):
             raise UserError(f"table {name}: column {column!r} has kind {kind!r}, expected {COLUMNS[column].kind!r}")
+
+
+def is_of_its_kind(column: str, kind: str) -> bool:
+    """Whether a column may hold values of this NumPy kind; one that is not in the vocabulary any that is saved without pickle."""
+    if _is_of_spec(column) or column not in COLUMNS:
+        return kind in SAVED_KINDS
+    return kind == COLUMNS[column].kind or (kind == "u" and COLUMNS[column].kind == "i")
+
+
+def _is_of_spec(column: str) -> bool:
+    return column.startswith(SPEC_PREFIX) or column == "seed"
 
 
 def to_array(column: pd.Series) -> np.ndarray:

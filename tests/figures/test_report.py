@@ -67,6 +67,13 @@ def test_specs_and_versions_of_the_records_are_told(page: Callable[[], str]) -> 
     assert "numpy" in text.rpartition("Specs and versions")[2]
 
 
+def test_without_toy_records_none_are_made(page: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("figures.report.names", lambda: ("decay",))
+    before = sorted((tmp_path / "runs").rglob("manifest.json"))
+    assert "Figures without their records: decay." in page()
+    assert sorted((tmp_path / "runs").rglob("manifest.json")) == before
+
+
 def test_a_page_that_cannot_be_written_is_one_line(page: Callable[[], str], tmp_path: Path, capsys: Any) -> None:
     assert main(["report", "--no-toy", "--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "runs")]) == 2
     assert "--out FILE" in capsys.readouterr().err

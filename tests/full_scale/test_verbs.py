@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from torch import nn
 
 from full_scale.__main__ import main
 from full_scale.models.basic_net import BasicNet
 from full_scale.removal import load
+from full_scale.removal.saving import HEADER
 
 ROOT = Path(__file__).parents[2]
 USERS_CODE = """
@@ -39,6 +41,13 @@ def plain():
 
 def number():
     return 3
+
+class Leaving(Net):
+    def forward(self, images):
+        raise SystemExit(7)
+
+def leaving():
+    return Leaving()
 """
 NET = "users_nets:Net"
 SIZE = ("--input", "1,1,6,6")
@@ -211,6 +220,13 @@ def test_a_record_says_the_network_but_holds_no_weights(tmp_path: Path, capsys: 
     assert "a record says what its network is" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("verb", [("audit", "made.json"), ("shrink", "made.safetensors")])
+def test_a_link_to_nothing_is_not_replaced_either(verb: tuple[str, str], here: Path, refuses: Callable[..., None]) -> None:
+    Path(verb[1]).symlink_to("nowhere")
+    refuses(lambda: main([verb[0], NET, "--weights", "weights.pt", *SIZE, "--out", verb[1]]), "--force")
+    assert Path(verb[1]).is_symlink()
+
+
 def test_nothing_to_remove_is_no_mistake(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for verb in ("audit", "shrink"):
         assert main([verb, "users_nets:plain", *SIZE]) == 0
@@ -222,6 +238,9 @@ def test_nothing_to_remove_is_no_mistake(here: Path, capsys: pytest.CaptureFixtu
     [
         ([NET], "--input is missing"),
         ([NET, "--input", "1,x"], "--input"),
+        ([NET, "--input", "1,1,99999999999999999999,8"], "--input"),
+        ([NET, "--input", "1,1,99999999,99999999"], "at most"),
+        ([NET, *SIZE, "--classes", "100000000000"], "--classes"),
         ([NET, "--input", "1,3,6,6"], "does not run on an input of shape"),
         ([NET, *SIZE, "--weights", "absent.pt"], "there is no file absent.pt"),
         ([NET, *SIZE, "--weights", "module.pt"], "pickled module"),
@@ -232,6 +251,14 @@ def test_nothing_to_remove_is_no_mistake(here: Path, capsys: pytest.CaptureFixtu
         ([NET, *SIZE, "--weights", "part.pt"], "head.bias is not in the file"),
         ([NET, *SIZE, "--weights", "more.pt"], "tail.bias is not in the network"),
         ([NET, *SIZE, "--weights", "nan.pt"], "NaN"),
+        ([NET, *SIZE, "--weights", "sparse.pt"], "head.bias holds no plain numbers"),
+        ([NET, *SIZE, "--weights", "complex.pt"], "head.bias holds complex64"),
+        ([NET, *SIZE, "--weights", "whole.pt"], "head.bias holds int64"),
+        ([NET, *SIZE, "--weights", "negative.pt"], "norm.running_var is negative"),
+        ([NET, *SIZE, "--weights", "numbered.pt"], "1 is not in the network"),
+        ([NET, *SIZE, "--weights", "deep.safetensors"], "does not say the sizes of its modules"),
+        ([NET, *SIZE, "--weights", "huge.safetensors"], "cannot be read as weights"),
+        (["users_nets:leaving", *SIZE], "sys.exit(7)"),
         (["users_nets:Untraceable", *SIZE], "cannot be traced"),
         (["users_nets:number", *SIZE], "gives a int"),
         (["users_nets:absent", *SIZE], "a function or class"),
@@ -247,6 +274,9 @@ def test_nothing_to_remove_is_no_mistake(here: Path, capsys: pytest.CaptureFixtu
         ([NET, *SIZE, "--data", "nan.npy"], "not finite"),
         ([NET, *SIZE, "--data", "none.npy"], "no images"),
         ([NET, *SIZE, "--data", "objects.npy"], "cannot be read as images"),
+        ([NET, *SIZE, "--data", "long.npy"], "longdouble" if np.dtype(np.longdouble).itemsize == 8 else "float128"),
+        ([NET, *SIZE, "--data", "empty.npz"], "no array"),
+        ([NET, *SIZE, "--data", "folder.npy"], "no regular file"),
         ([NET, *SIZE, "--data", "emnist"], "digits"),
         ([NET, *SIZE, "--most-images", "0"], "--most-images"),
         ([NET, *SIZE, "--input-range=1"], "--input-range"),
@@ -264,6 +294,17 @@ def test_mistakes_are_refused_in_one_line(words: list[str], named: str, here: Pa
     torch.save({name: value for name, value in whole.items() if name != "head.bias"}, "part.pt")
     torch.save(whole | {"tail.bias": torch.zeros(1)}, "more.pt")
     torch.save(whole | {"head.bias": torch.full((2,), torch.nan)}, "nan.pt")
+    torch.save(whole | {"head.bias": torch.zeros(2).to_sparse()}, "sparse.pt")
+    torch.save(whole | {"head.bias": torch.zeros(2, dtype=torch.complex64)}, "complex.pt")
+    torch.save(whole | {"head.bias": torch.zeros(2, dtype=torch.int64)}, "whole.pt")
+    torch.save(whole | {"norm.running_var": torch.full((4,), -1.0)}, "negative.pt")
+    torch.save({1: torch.zeros(2)} | whole, "numbered.pt")
+    safetensors.torch.save_file({"a": torch.zeros(1)}, "deep.safetensors", metadata={HEADER: "[" * 100_000})
+    header = json.dumps({"a": {"dtype": "F32", "shape": [0, 2**63], "data_offsets": [0, 0]}}).encode()
+    Path("huge.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    np.save("long.npy", np.zeros((4, 1, 6, 6), np.longdouble))
+    np.savez("empty.npz")
+    Path("folder.npy").mkdir()
     for name in ("text.pt", "text.safetensors"):
         Path(name).write_text("these are no weights at all")
     np.save("bytes.npy", np.zeros((4, 1, 6, 6), np.uint8))

@@ -63,7 +63,10 @@ def test_other_runs_than_the_announced_ones_are_not_predicted(tmp_path):
     assert status(CLAIM, tmp_path).startswith("after the fact: 1 of 1 records")
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"format": 1}', '{"format": 2}'])
+NO_HYPOTHESES = '{"format": 1, "written": "2026-01-01", "hypotheses": [], "records_there": {}}'
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "[" * 100_000, '{"format": 1}', '{"format": 2}', NO_HYPOTHESES])
 def test_a_damaged_file_is_one_line(tmp_path, text):
     path = tmp_path / preregistration.FOLDER / file_name(NEED)
     path.parent.mkdir()

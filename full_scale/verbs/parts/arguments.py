@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +14,11 @@ from mechanisms.validation import UserError, require, require_whole
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+
+MOST_CLASSES = 10**6
+MOST_NUMBERS = 1 << 28
+"""In one input: a gigabyte in float32."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,9 +65,10 @@ def asked(options: argparse.Namespace) -> Asked:
     from full_scale.verbs.parts.images import images_of
 
     size, bounds = _size(options), _range(options.input_range)
-    for field, value in (("--classes", options.classes), ("--most-images", options.most_images)):
-        if value is not None:
-            require_whole(field, value, 1)
+    if options.classes is not None:
+        require_whole("--classes", options.classes, 1, MOST_CLASSES)
+    if options.most_images is not None:
+        require_whole("--most-images", options.most_images, 1)
     model = _network(options, size)
     dtype = dtype_of(model)
     images = None if options.data is None else images_of(options.data, options.most_images, dtype)
@@ -87,9 +95,11 @@ def _size(options: argparse.Namespace) -> tuple[int, ...]:
             raise UserError("--input is missing: give the size of an input, such as --input 1,3,224,224")
         return (1, *spec.data.shape)
     parts = options.input.split(",")
-    valid = len(parts) > 1 and all(part.strip().isdecimal() and int(part) > 0 for part in parts)
+    valid = len(parts) > 1 and all(re.fullmatch(r"\s*[0-9]{1,10}\s*", part) and int(part) > 0 for part in parts)
     require(valid, "--input", options.input, "whole numbers above 0 with the images first, such as 1,3,224,224")
-    return tuple(map(int, parts))
+    size = tuple(map(int, parts))
+    require(math.prod(size) <= MOST_NUMBERS, "--input", options.input, f"an input of at most {MOST_NUMBERS} numbers")
+    return size
 
 
 def _range(text: str | None) -> tuple[Any, Any] | None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from full_scale.data.base import AbstractDataset
 from mechanisms.experiments.specs import make_choice
-from mechanisms.validation import UserError
+from mechanisms.validation import UserError, first_line
 
 if TYPE_CHECKING:
     import torch
@@ -41,14 +41,15 @@ def images_of(text: str, most: int | None, dtype: torch.dtype) -> Tensor:
 
 def _from_file(file: Path) -> np.ndarray:
     """The array of a file; of several, the one that is called "images"."""
+    if file.exists() and not file.is_file():
+        raise UserError(f"{file} is no regular file: give an array that numpy.save wrote")
     try:
         content: Any = np.lib.format.open_memmap(file, mode="r") if file.suffix == ".npy" else _only_array(file)
     except KeyError:
         raise UserError(f"{file} holds several arrays and none is called images: name the one that counts") from None
     except Exception as problem:
-        first = (str(problem).strip() or type(problem).__name__).splitlines()[0]
-        raise UserError(f"{file} cannot be read as images ({first}): save a plain array by numpy.save") from None
-    if content.dtype.kind != "f" or content.ndim < 2:
+        raise UserError(f"{file} cannot be read as images ({first_line(problem)}): save a plain array by numpy.save") from None
+    if content.dtype.kind != "f" or content.dtype.itemsize > 8 or content.ndim < 2:
         raise UserError(
             f"{file} holds {content.dtype} of shape {content.shape}: give normalized numbers as the network sees them, (N, …)"
         )
@@ -60,6 +61,8 @@ def _only_array(file: Path) -> np.ndarray:
         packed: Any = arrays.zip
         if sum(member.file_size for member in packed.infolist()) > LARGEST:
             raise ValueError(f"it unpacks to more than {LARGEST} bytes")
+        if not arrays.files:
+            raise ValueError("it holds no array")
         content: Any = arrays[arrays.files[0] if len(arrays.files) == 1 else "images"]
         if not isinstance(content, np.ndarray):  # NumPy gives the bytes of what does not start as an array does
             raise ValueError("it holds a file that is no array")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from full_scale.custom import blaming, imported, require_path
+from full_scale.custom import blaming, imported, importing_nothing, require_path
 from full_scale.layer import LAYER
 from full_scale.models.base import AbstractNetwork, Shape
 from full_scale.spec import TrainSpec
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 NAMED = "a network name, the folder of a record, or PACKAGE.MODULE:CALLABLE"
 CLASSES = 10
+NAME_IT = "name the network itself, as PACKAGE.MODULE:CALLABLE or by its name, with --input and --classes"
 
 
 def record_of(name: str) -> TrainSpec | None:
@@ -34,7 +35,8 @@ def record_of(name: str) -> TrainSpec | None:
     manifest = read_manifest(folder)
     if manifest.get("layer") != LAYER.name:
         raise UserError(f"{folder} is a record of {manifest.get('layer')}, which has no network: give one of {LAYER.name}")
-    return from_json(TrainSpec, manifest["spec"])
+    with importing_nothing(NAME_IT):
+        return from_json(TrainSpec, manifest["spec"])
 
 
 def network_of(name: str, overrides: list[str], size: tuple[int, ...], classes: int | None) -> tuple[nn.Module, bool]:
@@ -52,7 +54,8 @@ def network_of(name: str, overrides: list[str], size: tuple[int, ...], classes: 
     spec = record_of(name)
     if spec is not None:
         require(not overrides, "field=value", overrides[0] if overrides else "", "nothing: a record says what its network is")
-        return _built(spec.network, size, classes or spec.data.classes), False
+        with importing_nothing(NAME_IT):
+            return _built(spec.network, size, classes or spec.data.classes), False
     own_code = ":" in name and name.partition(":")[0] not in written_choices(AbstractNetwork)
     if own_code:
         return _called(name, dict(map(parse_override, overrides))), True
@@ -76,4 +79,5 @@ def _called(path: str, arguments: dict[str, Any]) -> nn.Module:
         model = make(**arguments)
     if not isinstance(model, nn.Module):
         raise UserError(f"MODEL {path}: it gives a {type(model).__name__}, use a callable that returns a torch.nn.Module")
-    return model
+    with blaming(f"MODEL {path}", "it cannot be set to evaluation"):
+        return model.eval()

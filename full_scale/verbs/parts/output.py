@@ -20,7 +20,7 @@ def require_free(files: Iterable[Path], force: bool) -> None:
     for file in files:
         if file.is_dir():
             raise UserError(f"{file} is a folder: choose another with --out")
-        if file.exists() and not force:
+        if (file.exists() or file.is_symlink()) and not force:
             raise UserError(f"{file} exists: choose another with --out, or give --force to replace it")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mechanisms.validation import UserError
+from mechanisms.validation import UserError, first_line
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -16,6 +16,7 @@ NESTED = ("state_dict", "model_state_dict", "model", "module", "net", "network")
 """Keys under which training programs save the weights beside other things."""
 PREFIXES = ("module.", "_orig_mod.")
 """What data parallelism and compilation put before every name."""
+VARIANCE = "running_var"
 COUNTER = "num_batches_tracked"
 """A buffer that older files lack, and that no output depends on."""
 
@@ -61,7 +62,10 @@ def _is_shrunk(file: Path) -> bool:
 
 def _read_safetensors(file: Path) -> dict[str, Tensor]:
     with _opened(file) as opened:
-        return {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - it is no mapping
+        try:
+            return {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - it is no mapping
+        except Exception as problem:  # sizes that cannot be, types of numbers that torch does not have
+            raise UserError(f"{file} cannot be read as weights ({first_line(problem)}): give another file") from None
 
 
 def _read_torch(file: Path) -> Any:
@@ -78,10 +82,10 @@ def _read_torch(file: Path) -> Any:
 
 def _why(problem: Exception) -> str:
     """What torch says of a file that it does not read, in a few words."""
-    said = str(problem).strip() or type(problem).__name__
+    said = str(problem) or type(problem).__name__
     if "Unsupported operand" in said:
         return "it is damaged, or was not saved in pickle protocol 2, the default of torch.save"
-    return "it holds a pickled module or other code" if "eights only" in said else said.splitlines()[0][:120]
+    return "it holds a pickled module or other code" if "eights only" in said else first_line(problem)[:120]
 
 
 def _state_dict(content: Any, file: Path) -> Mapping[str, Any]:
@@ -95,11 +99,22 @@ def _state_dict(content: Any, file: Path) -> Mapping[str, Any]:
     raise UserError(f"{file} holds no weights but {held or 'nothing'}: save model.state_dict()")
 
 
-def _without_prefixes(tensors: Mapping[str, Any]) -> dict[str, Any]:
-    found = dict(tensors)
+def _without_prefixes(tensors: Mapping[Any, Any]) -> dict[str, Any]:
+    found = {str(name): value for name, value in tensors.items()}
     while prefix := next((p for p in PREFIXES if found and all(name.startswith(p) for name in found)), None):
         found = {name.removeprefix(prefix): value for name, value in found.items()}
     return found
+
+
+def _unfit(name: str, given: Tensor, own: Tensor) -> str:
+    """Why numbers of the right shape cannot be those of a network; empty if they can."""
+    import torch
+
+    if given.layout != torch.strided or given.is_meta or given.is_quantized:
+        return "holds no plain numbers (sparse, quantized, or none at all)"
+    if own.is_floating_point() and not given.is_floating_point():
+        return f"holds {str(given.dtype).removeprefix('torch.')} and not real numbers"
+    return "is negative in places" if name.endswith(VARIANCE) and bool((given.float() < 0).any()) else ""
 
 
 def _put(model: nn.Module, tensors: dict[str, Any], file: Path) -> None:
@@ -111,7 +126,9 @@ def _put(model: nn.Module, tensors: dict[str, Any], file: Path) -> None:
         for name in own
         if name in tensors and getattr(tensors[name], "shape", None) != own[name].shape
     ]
-    problems = [*shapes, *missing, *strange]
+    problems = [*shapes, *missing, *strange] or [
+        f"{name} {why}" for name in own if name in tensors and (why := _unfit(name, tensors[name], own[name]))
+    ]
     if problems:
         more = f", and {len(problems) - 1} more differences" if len(problems) > 1 else ""
         raise UserError(f"the weights do not fit: {problems[0]}{more} ({file}): give those of this {type(model).__name__}")

@@ -91,6 +91,8 @@ def test_missing_files_are_named_with_their_folder(folder: Path, dataset: type[A
         ("x_train", idx(ARRAYS["x_train"])[:-1], "damaged or truncated"),
         ("x_train", b"\0\0\x08\x03" + b"\xff" * 12, "damaged or truncated"),
         ("x_train", idx(np.zeros((TRAIN, 32, 32), np.uint8)), r"images of shape \(30, 32, 32, 1\) .* not 28 × 28 × 1"),
+        ("x_train", idx(LABELS[:5]), "1 axes and not 3"),
+        ("y_test", idx(LABELS.reshape(-1, 1, 1)[:TEST]), "3 axes and not 1"),
         ("y_test", idx(LABELS[:5]), "for 5 labels"),
         ("y_test", idx(np.full(TEST, 10, np.uint8)), "labels in .* go from 10 to 10, outside 0 to 9"),
     ],

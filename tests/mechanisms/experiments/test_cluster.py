@@ -21,6 +21,11 @@ SPEC.loader.exec_module(sweeping)
 UNITS = 40
 
 
+def written(place):
+    """The content of a file, as far as it is there by now."""
+    return place.read_text(encoding="utf-8") if place.exists() else ""
+
+
 @pytest.fixture
 def cluster(tmp_path):
     """(address, scheduler, two workers with the resource GPU=1)."""
@@ -30,8 +35,8 @@ def cluster(tmp_path):
     with contextlib.ExitStack() as stack:
         scheduler = started(stack, tmp_path, "scheduler", "--host", "127.0.0.1", "--port", "0", *common)
         two = [started(stack, tmp_path, "worker", *workers, str(tmp_path / name)) for name in "ab"]
-        sweeping.wait_until(place.exists, "the scheduler listens")
-        yield json.loads(place.read_text(encoding="utf-8"))["address"], scheduler, two
+        sweeping.wait_until(lambda: "}" in written(place)[-2:], "the scheduler listens")
+        yield json.loads(written(place))["address"], scheduler, two
 
 
 def started(stack, folder, *words):
