@@ -85,7 +85,7 @@ def tried_on(command: Command, folder: Path, options: argparse.Namespace) -> Ite
     seconds = time.perf_counter() - started
     for fault, trials in process_trials(command, seconds, draw, moments).items():
         yield fault, *_outcome(f"{command.verb}, {fault}", trials, fresh)
-    for fault, trials in input_trials(command, done, draw, variants).items():
+    for fault, trials in input_trials(command, done, draw, variants, max(1, round(3 * command.share))).items():
         yield fault, *_outcome(f"{command.verb}, {fault}", trials, done)
 
 

@@ -82,12 +82,12 @@ COMMANDS = (
         again=("--force",),
     ),
     Command("figures list"),
-    Command("figures draw", ("decay", "--out", "out"), ("runs",), "out"),
-    Command("figures gallery", ("decay", "--out", "out/gallery.md"), ("runs",), "out"),
-    Command("figures report", ("--no-toy", "--out", "out/report.html"), ("runs",), "out", after=(TOY_RUN,), share=0.1),
-    Command("mechanisms verdict", ("P7",), ("runs",), "runs"),
+    Command("figures draw", ("decay", "--out", "out"), ("runs",), "out", share=0.4),
+    Command("figures gallery", ("decay", "--out", "out/gallery.md"), ("runs",), "out", share=0.4),
+    Command("figures report", ("--no-toy", "--out", "out/report.html"), ("runs",), "out", after=(TOY_RUN,), share=0.05),
+    Command("mechanisms verdict", ("P7",), ("runs",), "runs", share=0.4),
     Command("mechanisms preregister", ("rescale", "--preset", "paper", "--out", "out"), ("runs",), "out", once=True),
-    Command("mechanisms exponent", ("--seeds", "1"), ("runs",), "runs"),
+    Command("mechanisms exponent", ("--seeds", "1"), ("runs",), "runs", share=0.4),
     Command("mechanisms translate", ("--rule", "AdamW", "--learning-rate", "1e-3", "--weight-decay", "0.01", "--steps", "1000")),
 )
 """One command of each verb but the explorer, which reads and writes no file; what it does takes seconds."""

@@ -69,17 +69,17 @@ def files(command: Command, place: Path) -> list[Path]:
     return [path for path in given if path.is_file()] + below
 
 
-def input_trials(command: Command, place: Path, draw: random.Random, variants: int) -> dict[str, list[Trial]]:
-    """Fault → its trials in a workspace where everything that the command reads is there."""
+def input_trials(command: Command, place: Path, draw: random.Random, variants: int, others: int) -> dict[str, list[Trial]]:
+    """Fault → its trials in a workspace where all that the command reads is there: damaged files, manifests of other versions."""
     there = [path.relative_to(place) for path in files(command, place)]
-    manifests = [path for path in there if path.name == MANIFEST]
+    manifests = [path for path in there if path.name == MANIFEST][:others]
     damages: list[Trial] = [
         functools.partial(after_damage, command, draw.choice(there), draw.choice(DAMAGES), draw.randrange(2**32))
         for _ in range(variants if there else 0)
     ]
     found = {DAMAGED: damages} if damages else {}
     for name, change in OTHER_VERSIONS.items() if manifests else ():
-        found[name] = [functools.partial(after_damage, command, path, change, draw.randrange(2**32)) for path in manifests[:3]]
+        found[name] = [functools.partial(after_damage, command, path, change, draw.randrange(2**32)) for path in manifests]
     return found
 
 
