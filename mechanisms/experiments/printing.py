@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOST_ROWS = 60
-LONGEST_LINE = 2000
+LONGEST_LINE = 8000
 
 
 def print_table(table: pd.DataFrame, as_json: bool) -> None:

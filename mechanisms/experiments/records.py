@@ -205,11 +205,12 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest in a record's folder; raises `DamagedRecord` if it cannot be read, `UserError` if its schema is another."""
     try:
         manifest = read_json(folder / MANIFEST)
-        schema, strange = manifest["schema"], [name for name, kind in FIELDS.items() if not isinstance(manifest[name], kind)]
+        schema = manifest["schema"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DamagedRecord(f"record {folder}: its manifest is damaged ({type(error).__name__})") from None
     if schema != SCHEMA:
         raise UserError(f"record {folder} has schema {schema}, this version reads {SCHEMA}: use the version that wrote it")
+    strange = [name for name, kind in FIELDS.items() if name not in manifest or not isinstance(manifest[name], kind)]
     if strange or not _is_git_state(manifest["git"]):
         raise DamagedRecord(f"record {folder}: its manifest is damaged ({', '.join(strange) or 'git'})")
     return dict(manifest)
@@ -243,6 +244,8 @@ def read_columns(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Columns
         if strange := [name for name in manifest["tables"] if not name.isidentifier()]:
             raise ValueError(f"its manifest names a table {strange[0]!r}")
         return {name: _read_columns(folder / f"{name}.npz", entry) for name, entry in manifest["tables"].items()}
+    except MemoryError as error:  # a fault of this machine as far as anybody can tell: the record stays where it is
+        raise MemoryError(f"record {folder}: {error}") from None
     except Exception as error:  # whatever NumPy, zipfile and zlib raise, these are not the bytes that were written
         raise DamagedRecord(f"record {folder}: {error or type(error).__name__}") from None
 
