@@ -243,6 +243,8 @@ def read_columns(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Columns
             raise ValueError("its manifest names no table")
         if strange := [name for name in manifest["tables"] if not name.isidentifier()]:
             raise ValueError(f"its manifest names a table {strange[0]!r}")
+        if unnamed := [name for name in os.listdir(folder) if name.endswith(".npz") and name[:-4] not in manifest["tables"]]:
+            raise ValueError(f"its manifest does not name {unnamed[0]}")
         return {name: _read_columns(folder / f"{name}.npz", entry) for name, entry in manifest["tables"].items()}
     except MemoryError as error:  # a fault of this machine as far as anybody can tell: the record stays where it is
         raise MemoryError(f"record {folder}: {error}") from None

@@ -18,6 +18,7 @@ SPEC = importlib.util.spec_from_file_location("sweeping", Path(__file__).with_na
 sweeping = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(sweeping)
 
+pytest.importorskip("distributed", reason="a cluster needs implicit-filter-sparsity[cluster]")
 UNITS = 40
 
 

@@ -5,6 +5,7 @@ import json
 import os
 import sys
 import threading
+from importlib.util import find_spec
 
 import pytest
 
@@ -14,6 +15,8 @@ from mechanisms.experiments.executors import InTurn, Watched, environment, on_th
 from mechanisms.experiments.records import Store
 from mechanisms.experiments.runner import run_all
 from mechanisms.validation import InvalidValue, UserError
+
+needs_dask = pytest.mark.skipif(find_spec("distributed") is None, reason="a cluster needs implicit-filter-sparsity[cluster]")
 
 
 @pytest.fixture
@@ -128,7 +131,7 @@ def test_a_record_of_a_newer_schema_is_named_and_left_alone_and_the_rest_is_made
     ("words", "named"),
     [
         (["--cluster", "tcp://127.0.0.1:1", "--jobs", "2"], "leave --jobs out"),
-        (["--cluster", "nonsense://x"], "no Dask scheduler answers at nonsense://x"),
+        pytest.param(["--cluster", "nonsense://x"], "no Dask scheduler answers at nonsense://x", marks=needs_dask),
         (["--jobs", "-1"], "--jobs"),
     ],
 )

@@ -110,6 +110,16 @@ def test_a_table_larger_than_memory_is_named_and_stays(store, refuses):
     assert sorted(store.folder(SPEC, 0).iterdir()) == before
 
 
+def test_a_table_that_the_manifest_does_not_name_is_damage(store):
+    rows = pd.DataFrame({"step": [1], "layer": "toy", "feature": 0})
+    folder = store.save(SPEC, 1, {"features": rows, "curve": rows}, {})
+    manifest = json.loads((folder / "manifest.json").read_text())
+    del manifest["tables"]["curve"]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(DamagedRecord, match=r"does not name curve\.npz"):
+        store.load(SPEC, 1)
+
+
 def test_a_newer_schema_without_our_fields_is_no_damage(store):
     (store.folder(SPEC, 0) / "manifest.json").write_text('{"schema": 2}')
     with pytest.raises(UserError, match="use the version that wrote it") as told:

@@ -84,6 +84,8 @@ def interpreted(monkeypatch):
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 @pytest.mark.usefixtures("interpreted")
 def test_collect_writes_what_the_records_hold(suffix, store, tmp_path, capsys):
+    if suffix == "parquet":
+        pytest.importorskip("pyarrow", reason="Parquet needs implicit-filter-sparsity[parquet]")
     words = ["stability", "steps=5", "features=2", "records=2"]
     assert call(store, TOY, "run", *words, "--seeds", "2") == 0
     out = tmp_path / f"table.{suffix}"
