@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from mechanisms.experiments.files import open_regular
 from mechanisms.experiments.layers import Layer, resolve
 from mechanisms.experiments.marks import PATIENCE, is_dead, read
 from mechanisms.experiments.progress import in_words, say
@@ -82,7 +83,8 @@ def _look(path: Path) -> Any:
     try:
         if path.is_dir():
             return sorted((inner.name, inner.stat().st_size) for inner in path.iterdir())
-        return path.read_bytes()
+        with open_regular(path) as file:
+            return file.read()
     except OSError:
         return None
 

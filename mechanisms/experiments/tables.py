@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
 SPEC_PREFIX = "spec."
 """Columns under this prefix hold fields of the spec, by their dotted name."""
-
-
 SAVED_KINDS = "biufU"
 """NumPy kinds of what a table holds: yes/no, whole numbers, numbers, text."""
 
@@ -118,7 +116,8 @@ def check(table: pd.DataFrame, name: str) -> None:
             raise UserError(f"table {name}: column {column!r} is not in the vocabulary (mechanisms/experiments/tables.py)")
         kind = to_array(table[column]).dtype.kind
         if not is_of_its_kind(column, kind):
-            raise UserError(f"table {name}: column {column!r} has kind {kind!r}, expected {COLUMNS[column].kind!r}")
+            expected = COLUMNS[column].kind if column in COLUMNS else SAVED_KINDS
+            raise UserError(f"table {name}: column {column!r} has kind {kind!r}, expected {expected!r}")
 
 
 def is_of_its_kind(column: str, kind: str) -> bool:

@@ -137,6 +137,16 @@ def test_a_field_of_another_kind_is_damage(store, fields):
         store.load(SPEC, 0)
 
 
+@pytest.mark.parametrize("name", ["layer", "spec_id", "seed", "spec", "tables", "git", "versions"])
+def test_a_field_that_is_not_there_is_damage(store, name):
+    path = store.folder(SPEC, 0) / "manifest.json"
+    manifest = json.loads(path.read_text())
+    del manifest[name]
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(DamagedRecord):
+        store.load(SPEC, 0)
+
+
 @pytest.mark.parametrize("seconds", [float("nan"), float("inf"), -1, "1e400", "nan", 10**400, None])
 def test_times_that_cannot_be_are_not_believed(store, seconds, capsys):
     changed(store, seconds=seconds)
