@@ -21,14 +21,14 @@ from full_scale.data.base import Examples
 from full_scale.data.synthetic import Synthetic
 from full_scale.models.basic_net import BasicNet
 from full_scale.models.vgg import VGG
-from full_scale.optimizer import TorchOptimizer, make_optimizer
-from full_scale.parameters import group_parameters
-from full_scale.process import computing
-from full_scale.spec import TrainSpec
-from full_scale.train import Training
-from mechanisms.regularizers import COUPLINGS, L2
-from mechanisms.schedules import Constant
-from mechanisms.update_rules import SGD, AbstractUpdateRule, Adam
+from full_scale.training.context import computing
+from full_scale.training.loop import Training
+from full_scale.training.optimizer import TorchOptimizer, make_optimizer
+from full_scale.training.parameters import group_parameters
+from full_scale.training.spec import TrainSpec
+from mechanisms.law.regularizers import COUPLINGS, L2
+from mechanisms.law.schedules import Constant
+from mechanisms.law.update_rules import SGD, AbstractUpdateRule, Adam
 
 IMAGES = 4000
 BATCH = 40

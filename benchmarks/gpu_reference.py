@@ -14,8 +14,8 @@ import sys
 import time
 from pathlib import Path
 
-from mechanisms.experiments.command_line import OneLineParser, guarded
-from mechanisms.experiments.progress import say
+from mechanisms.command_line.framework import OneLineParser, guarded
+from mechanisms.system.progress import say
 from mechanisms.validation import require_above
 
 CORRECTNESS = ["-m", "pytest", "-q", "-rs", "tests/full_scale/test_device_step.py", "tests/full_scale/test_optimizer.py"]

@@ -17,11 +17,11 @@ import torch
 from benchmarks.full_scale_speed import ADAM, plain
 from benchmarks.full_scale_speed import STEPS as PLAIN_STEPS
 from benchmarks.timing import arguments, report
-from full_scale.cohort import run_together
 from full_scale.data.synthetic import Synthetic
 from full_scale.models.basic_net import BasicNet
-from full_scale.process import chosen_device
-from full_scale.spec import TrainSpec
+from full_scale.training.context import chosen_device
+from full_scale.training.interleaved import run_together
+from full_scale.training.spec import TrainSpec
 from mechanisms.validation import UserError
 
 SPEC = replace(ADAM, data=Synthetic(side=32, train_images=8000, test_images=100), network=BasicNet(width=1.0), probes=0)

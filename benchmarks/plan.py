@@ -20,13 +20,13 @@ import torch
 
 from benchmarks.gpu_speed import multiply_adds
 from full_scale.data.synthetic import Synthetic
-from full_scale.layer import DEVICE, LAYER
-from full_scale.probes import observe
-from full_scale.process import chosen_device, computing
-from full_scale.spec import TrainSpec
-from full_scale.train import Training
-from mechanisms.experiments.command_line import OneLineParser, add_json_argument, print_rows
-from mechanisms.experiments.progress import in_words
+from full_scale.measure.probes import observe
+from full_scale.suite import DEVICE, LAYER
+from full_scale.training.context import chosen_device, computing
+from full_scale.training.loop import Training
+from full_scale.training.spec import TrainSpec
+from mechanisms.command_line.framework import OneLineParser, add_json_argument, print_rows
+from mechanisms.system.progress import in_words
 
 STEPS, IMAGES, ROUNDS = 4, 200, 3
 RULES = ("adam", "sgd")

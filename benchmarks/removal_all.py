@@ -18,7 +18,7 @@ from torch import nn
 
 from full_scale.removal import shrink
 from full_scale.removal.shrinking import REFUSED
-from mechanisms.experiments.command_line import OneLineParser, add_json_argument, print_rows
+from mechanisms.command_line.framework import OneLineParser, add_json_argument, print_rows
 from mechanisms.validation import UserError
 from tests.full_scale.removal.random_networks import RandomNetwork
 from tests.full_scale.removal.zoo import NAMES, SHARES, SHIFTS, TIMM, timm_network, zoo_network

@@ -20,7 +20,7 @@ import torch
 
 from benchmarks.timing import report
 from full_scale import removal
-from mechanisms.experiments.command_line import OneLineParser, add_json_argument
+from mechanisms.command_line.framework import OneLineParser, add_json_argument
 from tests.full_scale.removal.zoo import SHIFTS, zoo_network
 
 STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")

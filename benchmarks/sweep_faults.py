@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.sweeps import ONE_THREAD, descendants
-from mechanisms.experiments.command_line import OneLineParser, add_json_argument, print_rows
-from mechanisms.experiments.records import DamagedRecord, Store
+from mechanisms.command_line.framework import OneLineParser, add_json_argument, print_rows
+from mechanisms.records.store import DamagedRecord, Store
 from mechanisms.validation import UserError
-from toy.layer import LAYER
+from toy.suite import LAYER
 
 WORDS = ["stability", "steps=600"]
 SECONDS = 5.0

@@ -24,15 +24,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mechanisms.experiments.command_line import OneLineParser, add_json_argument, print_rows
-from mechanisms.experiments.records import Store
-from mechanisms.experiments.specs import to_json
-from toy.layer import LAYER as TOY
+from mechanisms.command_line.framework import OneLineParser, add_json_argument, print_rows
+from mechanisms.records.specs import to_json
+from mechanisms.records.store import Store
+from toy.suite import LAYER as TOY
 
 BARE = """
 import sys
-from full_scale.layer import LAYER
-from full_scale.train import run
+from full_scale.suite import LAYER
+from full_scale.training.loop import run
 specs, seeds = LAYER.specs("digits"), range(int(sys.argv[1]), int(sys.argv[2]))
 for spec in specs:
     for seed in seeds:
@@ -157,8 +157,8 @@ def fill(record: Path) -> None:
 
 def reading(store: Store, specs: list[Any], folder: Path) -> list[dict[str, Any]]:
     """Rows: what the records take on the disk, and how long it takes to survey, check and collect them."""
-    from mechanisms.experiments.index import Index, index_file
-    from mechanisms.experiments.survey import seconds_a_run, survey
+    from mechanisms.records.index import Index, index_file
+    from mechanisms.records.status import seconds_a_run, survey
 
     def check() -> None:
         for spec in specs:

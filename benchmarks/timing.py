@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from mechanisms.experiments.command_line import OneLineParser, add_json_argument, print_rows
+from mechanisms.command_line.framework import OneLineParser, add_json_argument, print_rows
 
 
 def arguments(description: str) -> argparse.Namespace:

@@ -19,11 +19,11 @@ import numpy as np
 import torch
 
 from benchmarks.timing import arguments, one_core, report, seconds_in_turn
-from mechanisms.dynamics import init, step
-from mechanisms.experiments.streams import stream
-from mechanisms.regularizers import L2
-from mechanisms.update_rules import Adam
-from toy.gradients import LowGradient
+from mechanisms.law.dynamics import init, step
+from mechanisms.law.regularizers import L2
+from mechanisms.law.update_rules import Adam
+from mechanisms.records.rng import stream
+from toy.features.gradients import LowGradient
 from toy.simulate import run
 from toy.spec import Axis, ToySpec
 
@@ -86,7 +86,7 @@ def torch_same_job(settings: int, steps: int) -> Callable[[], Any]:
 
 
 def numpy_loop(settings: int, steps: int) -> Callable[[], Any]:
-    """`mechanisms.dynamics.step` on a NumPy vector."""
+    """`mechanisms.law.dynamics.step` on a NumPy vector."""
     law: dict[str, Any] = {"rule": Adam(), "regularizer": L2(strength=STRENGTH)}
     given = noise(steps)
 

@@ -1,4 +1,4 @@
-"""`python -m figures VERB`: one module of `figures.verbs` a verb."""
+"""`python -m figures VERB`: one module of `figures.commands` a verb."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-from figures import verbs
-from mechanisms.experiments import verb_modules
+from figures import commands as verbs
+from mechanisms.command_line import verb_modules
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

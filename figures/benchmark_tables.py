@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from full_scale.layer import LAYER
+from full_scale.suite import LAYER
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import figures.gallery
 from figures.benchmark_tables import BenchmarkTable
 from figures.needs import is_reference, load, manifests, prepare
-from mechanisms.experiments.archive import Need
-from mechanisms.experiments.provenance import provenance
+from mechanisms.records.loading import Need
+from mechanisms.records.provenance import provenance
 from mechanisms.validation import InvalidValue
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from figures.needs import missing, specs_of, store_of
-from mechanisms.experiments.archive import Need, read_table
-from mechanisms.hypotheses import all_hypotheses
-from mechanisms.judgement import UNDECIDED, Finding, Hypothesis, overall
-from mechanisms.verbs.verdict import at_size
+from mechanisms.claims import all_hypotheses
+from mechanisms.claims.hypothesis import UNDECIDED, Finding, Hypothesis, overall
+from mechanisms.commands.verdict import at_size
+from mechanisms.records.loading import Need, read_table
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,8 +11,8 @@ import matplotlib.pyplot as plt
 
 from figures.catalogue import caption, commands, drawn, make_ready, module_of, names, record_sources, title
 from figures.style import save, styled
-from mechanisms.experiments.archive import MissingRecords
-from mechanisms.experiments.files import write_whole
+from mechanisms.records.loading import MissingRecords
+from mechanisms.system.files import write_whole
 
 PICTURES = "pictures"
 HEAD = """# Gallery

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from full_scale.layer import LAYER as FULL_SCALE
-from mechanisms.experiments.archive import MissingRecords, Need
-from mechanisms.experiments.command_line import DEFAULT_RUNS
-from mechanisms.experiments.records import MANIFEST, Store
-from toy.layer import LAYER as TOY
+from full_scale.suite import LAYER as FULL_SCALE
+from mechanisms.command_line.framework import DEFAULT_RUNS
+from mechanisms.records.loading import MissingRecords, Need
+from mechanisms.records.store import MANIFEST, Store
+from toy.suite import LAYER as TOY
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +37,7 @@ def make(need: Need, runs: Path, jobs: int) -> None:
     """Makes the missing records; damaged ones are kept aside and made again."""
     if not missing(need, runs) and any(is_reference(need, runs)):
         return
-    from mechanisms.experiments.runner import run_all
+    from mechanisms.sweeps.runner import run_all
 
     run_all(LAYERS[need.layer], Store(runs, need.layer), specs_of(need), range(need.seeds), jobs)
 

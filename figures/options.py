@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from mechanisms.experiments.command_line import add_runs_argument
+from mechanisms.command_line.framework import add_runs_argument
 from mechanisms.validation import require, require_whole
 
 FORMATS = ("svg", "pdf", "png")

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from figures.needs import is_reference, manifests, specs_of
-from mechanisms.experiments.archive import Need
-from mechanisms.experiments.printing import in_one_text
-from mechanisms.experiments.specs import flatten, spec_id
+from mechanisms.records.loading import Need
+from mechanisms.records.specs import flatten, spec_id
+from mechanisms.system.console import in_one_text
 
 
 def experiments(needs: Iterable[Need], runs: Path) -> list[dict[str, Any]]:

@@ -19,10 +19,10 @@ from figures.evidence import MISSING, Evidence, Judged
 from figures.needs import make, missing
 from figures.records_table import experiments
 from figures.style import styled, write
-from mechanisms.experiments.archive import Need
-from mechanisms.experiments.provenance import provenance
-from mechanisms.hypotheses import all_hypotheses
-from mechanisms.judgement import REFUTED, SUPPORTED, UNDECIDED
+from mechanisms.claims import all_hypotheses
+from mechanisms.claims.hypothesis import REFUTED, SUPPORTED, UNDECIDED
+from mechanisms.records.loading import Need
+from mechanisms.records.provenance import provenance
 
 VERDICTS = (SUPPORTED, REFUTED, UNDECIDED, MISSING)
 

@@ -13,7 +13,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mechanisms.experiments.files import write_whole
+from mechanisms.system.files import write_whole
 
 TWO_COLUMNS = 7.0
 NARROWEST, WIDEST = 5.5, 16.0

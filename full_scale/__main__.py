@@ -1,4 +1,4 @@
-"""`python -m full_scale VERB`: those of every layer, and one module of `full_scale.verbs` for each further verb."""
+"""`python -m full_scale VERB`: those of every layer, and one module of `full_scale.commands` for each further verb."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ if __name__ == "__main__":  # until the command line listens, Ctrl-C ends the pr
 import sys
 from collections.abc import Sequence
 
-from full_scale import verbs
-from full_scale.layer import LAYER
-from mechanisms.experiments import command_line, verb_modules
+from full_scale import commands as verbs
+from full_scale.suite import LAYER
+from mechanisms.command_line import framework as command_line
+from mechanisms.command_line import verb_modules
 
 PROGRAM = f"python -m {LAYER.name}"
 DESCRIPTION = "Networks: their experiments, and the removal of their dead filters."

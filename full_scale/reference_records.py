@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from full_scale.kinds import spec_of
-from full_scale.layer import LAYER
-from mechanisms.experiments.command_line import OneLineParser, add_runs_argument, guarded, print_rows
-from mechanisms.experiments.records import Store, read_manifest, read_tables
-from mechanisms.experiments.tables import COLUMNS
+from full_scale.run_types import spec_of
+from full_scale.suite import LAYER
+from mechanisms.command_line.framework import OneLineParser, add_runs_argument, guarded, print_rows
+from mechanisms.records.columns import COLUMNS
+from mechanisms.records.store import Store, read_manifest, read_tables
 from mechanisms.validation import UserError
 
 KEPT_BITS = 11

@@ -1,4 +1,4 @@
-"""`python -m mechanisms VERB`: one module of `mechanisms.verbs` a verb."""
+"""`python -m mechanisms VERB`: one module of `mechanisms.commands` a verb."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ if __name__ == "__main__":  # until the command line listens, Ctrl-C ends the pr
 import sys
 from collections.abc import Sequence
 
-from mechanisms import verbs
-from mechanisms.experiments import verb_modules
+from mechanisms import commands as verbs
+from mechanisms.command_line import verb_modules
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

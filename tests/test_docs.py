@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from full_scale.layer import LAYER as FULL_SCALE
-from toy.layer import LAYER as TOY
+from full_scale.suite import LAYER as FULL_SCALE
+from toy.suite import LAYER as TOY
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

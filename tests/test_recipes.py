@@ -47,12 +47,12 @@ class HalfDescent(AbstractUpdateRule):
         return loss / coefficients[0], penalty / coefficients[0], coefficients[0] + 0 * loss, ()
 '''
 RECIPES = {
-    "rule": Recipe("mechanisms/update_rules.py", RULE, "toy run arrival rule=half_descent", "half_descent", QUICK),
+    "rule": Recipe("mechanisms/law/update_rules.py", RULE, "toy run arrival rule=half_descent", "half_descent", QUICK),
     "rule, at full scale": Recipe(
-        "mechanisms/update_rules.py", RULE, "full_scale run leaky rule=half_descent", "half_descent", TINY
+        "mechanisms/law/update_rules.py", RULE, "full_scale run leaky rule=half_descent", "half_descent", TINY
     ),
     "regularizer": Recipe(
-        "mechanisms/regularizers.py",
+        "mechanisms/law/regularizers.py",
         '''
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Cubic(AbstractRegularizer):
         QUICK,
     ),
     "criterion": Recipe(
-        "mechanisms/criteria/throwaway.py",
+        "mechanisms/measures/criteria/throwaway.py",
         '''"""Criteria of my own."""
 
 
@@ -88,7 +88,7 @@ def activity_times_scale(features):
 
 import matplotlib.pyplot as plt
 
-from mechanisms.experiments.archive import Need
+from mechanisms.records.loading import Need
 
 NEEDS = (Need("full_scale", "digits"),)
 
@@ -104,11 +104,11 @@ def draw(features):
         "throwaway.svg",
     ),
     "hypothesis": Recipe(
-        "mechanisms/hypotheses/throwaway.py",
+        "mechanisms/claims/throwaway.py",
         '''"""One that is easily decided."""
 
-from mechanisms.experiments.archive import Need
-from mechanisms.judgement import Hypothesis, exactly, expect_value
+from mechanisms.records.loading import Need
+from mechanisms.claims.hypothesis import Hypothesis, exactly, expect_value
 
 HYPOTHESES = (
     Hypothesis(
@@ -197,7 +197,7 @@ class OneLayer(AbstractArchitecture):
         "toy/experiments/throwaway.py",
         '''"""Mine."""
 
-from toy.gradients import Dead
+from toy.features.gradients import Dead
 from toy.spec import ToySpec
 
 

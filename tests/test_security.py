@@ -15,18 +15,18 @@ import pytest
 import safetensors.numpy
 import torch
 
-import full_scale.verbs.parts.images as image_files
-import mechanisms.experiments.records as records
+import full_scale.commands.parts.images as image_files
+import mechanisms.records.store as records
 from full_scale.__main__ import main as full_scale
-from full_scale.checkpoints import NAME, Checkpoints
-from full_scale.data.cifar_archives import pickled
+from full_scale.commands.parts.images import images_of
+from full_scale.commands.parts.weights import with_weights
 from full_scale.data.coded import read_npz
-from full_scale.data.location import reading
+from full_scale.data.files.cifar_archives import pickled
+from full_scale.data.files.location import reading
 from full_scale.removal import load, save
-from full_scale.removal.saving import HEADER
-from full_scale.verbs.parts.images import images_of
-from full_scale.verbs.parts.weights import with_weights
-from mechanisms.experiments.records import Store
+from full_scale.removal.files.saving import HEADER
+from full_scale.training.checkpoints import NAME, Checkpoints
+from mechanisms.records.store import Store
 from mechanisms.validation import UserError
 from toy.spec import ToySpec
 

@@ -7,8 +7,8 @@ if __name__ == "__main__":  # until the command line listens, Ctrl-C ends the pr
 
 import sys
 
-from mechanisms.experiments.command_line import main
-from toy.layer import LAYER
+from mechanisms.command_line.framework import main
+from toy.suite import LAYER
 
 if __name__ == "__main__":
     sys.exit(main(LAYER))

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mechanisms.experiments.specs import override
-from mechanisms.experiments.streams import stream
-from mechanisms.experiments.tables import SPEC_PREFIX
-from mechanisms.torch_rules import TorchRule
-from toy.engine import Engine, choose_engine, engine_for
+from mechanisms.law.torch_rules import TorchRule
+from mechanisms.records.columns import SPEC_PREFIX
+from mechanisms.records.rng import stream
+from mechanisms.records.specs import override
+from toy.engines.choice import Engine, choose_engine, engine_for
 from toy.spec import Axis, ToySpec, by_depth
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mechanisms.experiments.specs import field_types, flatten, from_json, override
-from mechanisms.regularizers import L2, AbstractRegularizer
-from mechanisms.schedules import AbstractSchedule, Constant
-from mechanisms.update_rules import AbstractUpdateRule, Adam
+from mechanisms.law.regularizers import L2, AbstractRegularizer
+from mechanisms.law.schedules import AbstractSchedule, Constant
+from mechanisms.law.update_rules import AbstractUpdateRule, Adam
+from mechanisms.records.specs import field_types, flatten, from_json, override
 from mechanisms.validation import (
     InvalidValue,
     require,
@@ -20,8 +20,8 @@ from mechanisms.validation import (
     require_choice,
     require_whole,
 )
-from toy import conjectures as conjectures  # its models are choices of `gradient` too
-from toy.gradients import AbstractGradient, LowGradient
+from toy.features import conjectures as conjectures  # its models are choices of `gradient` too
+from toy.features.gradients import AbstractGradient, LowGradient
 
 DTYPES = ("float32", "float64")
 MOST_VALUES_SHOWN = 50

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from mechanisms.experiments.progress import say
-from mechanisms.experiments.records import Store
-from mechanisms.experiments.tables import SPEC_PREFIX, distinguishing
+from mechanisms.records.columns import SPEC_PREFIX, distinguishing
+from mechanisms.records.store import Store
+from mechanisms.system.progress import say
 from toy.spec import ToySpec
 
 SMALL = 1e-3

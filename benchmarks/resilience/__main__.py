@@ -18,8 +18,8 @@ from pathlib import Path
 from benchmarks.resilience.commands import COMMANDS, Command, prepare
 from benchmarks.resilience.input_faults import INPUTS, input_trials
 from benchmarks.resilience.process_faults import Trial, process_trials, repeated
-from mechanisms.experiments.command_line import OneLineParser, add_json_argument, print_rows
-from mechanisms.experiments.progress import say
+from mechanisms.command_line.framework import OneLineParser, add_json_argument, print_rows
+from mechanisms.system.progress import say
 
 NOT_TRIED = "not tried"
 

@@ -121,7 +121,7 @@ def prepare(place: Path) -> None:
     import safetensors.torch
     import torch
 
-    from full_scale.verbs.parts.networks import network_of
+    from full_scale.commands.parts.networks import network_of
 
     network, _ = network_of("basic_net", ["width=0.125"], (1, 1, 8, 8), None)
     for module in network.modules():

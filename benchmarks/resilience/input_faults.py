@@ -16,7 +16,7 @@ from typing import Any
 from benchmarks.resilience.commands import Command, settings
 from benchmarks.resilience.process_faults import Trial
 from benchmarks.resilience.settled import complaints
-from mechanisms.experiments.executors import environment
+from mechanisms.sweeps.executors import environment
 
 MANIFEST = "manifest.json"
 Change = Callable[[bytes, random.Random], bytes]

@@ -8,7 +8,7 @@ import xml.etree.ElementTree
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from mechanisms.experiments.records import read_manifest, read_tables
+from mechanisms.records.store import read_manifest, read_tables
 from mechanisms.validation import UserError
 
 RECORD = re.compile(r"seed_\d+")

@@ -11,7 +11,7 @@ from bokeh.plotting import figure
 
 from figures.explorer.state import FEATURES
 from figures.explorer.theory import Plane, Points
-from figures.force_lines import averaged_forces
+from figures.panels.force_lines import averaged_forces
 from figures.style import palette
 
 SMALLEST = 1e-9

@@ -16,7 +16,7 @@ from tornado.ioloop import IOLoop
 
 from figures.explorer.page import SEED, Page
 from figures.explorer.state import PRESETS
-from mechanisms.experiments.runner import say
+from mechanisms.sweeps.runner import say
 from mechanisms.validation import UserError
 from toy.simulate import run as simulate
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass, fields
 from typing import Any
 from urllib.parse import urlencode
 
-from mechanisms.experiments.specs import choices, field_types, flatten
-from mechanisms.regularizers import COUPLINGS, L2
-from mechanisms.update_rules import AbstractUpdateRule
+from mechanisms.law.regularizers import COUPLINGS, L2
+from mechanisms.law.update_rules import AbstractUpdateRule
+from mechanisms.records.specs import choices, field_types, flatten
 from mechanisms.validation import InvalidValue, require, require_choice
-from toy.gradients import AbstractGradient, Dead, LowGradient, Product, Selective
+from toy.features.gradients import AbstractGradient, Dead, LowGradient, Product, Selective
 from toy.spec import ToySpec
 
 FEATURES = 8

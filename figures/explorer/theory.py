@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from figures.explorer.state import RANGES, State
-from mechanisms.predictions import (
+from mechanisms.law.regularizers import L2
+from mechanisms.law.update_rules import SGD, Adam, NAdam
+from mechanisms.theory.feature import (
     critical_activity,
     critical_selectivity,
     dead_time,
@@ -19,9 +21,7 @@ from mechanisms.predictions import (
     stability_bound,
     visits_per_memory,
 )
-from mechanisms.regularizers import L2
-from mechanisms.update_rules import SGD, Adam, NAdam
-from toy.gradients import Dead, Product, Selective
+from toy.features.gradients import Dead, Product, Selective
 from toy.spec import ToySpec
 
 Points = tuple[np.ndarray, np.ndarray]

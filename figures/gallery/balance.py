@@ -16,11 +16,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from figures.style import letter, page_width, palette
-from mechanisms.experiments.archive import Need
-from mechanisms.hypotheses.treated_runs import layer_sums
-from mechanisms.layer_predictions import layer_sum
-from mechanisms.regularizers import L2
-from mechanisms.update_rules import SGD
+from mechanisms.claims.treated_runs import layer_sums
+from mechanisms.law.regularizers import L2
+from mechanisms.law.update_rules import SGD
+from mechanisms.records.loading import Need
+from mechanisms.theory.layer import layer_sum
 
 NEEDS = (Need("full_scale", "balance", seeds=5),)
 SETTINGS = (("sgd", False, "SGD, no L2"), ("sgd", True, "SGD, L2"), ("adam", True, "Adam, coupled L2"))

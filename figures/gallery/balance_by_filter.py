@@ -14,12 +14,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from figures.fates import LOOKS, at_end, by_fate
-from figures.sparsity_panels import heading, labelled
+from figures.panels.outcomes import LOOKS, at_end, by_fate
+from figures.panels.sparsity import heading, labelled
 from figures.style import letter, page_width
-from mechanisms.experiments.archive import Need
-from mechanisms.forces import balance
-from mechanisms.hypotheses.treated_runs import LAST
+from mechanisms.claims.treated_runs import LAST
+from mechanisms.measures.forces import balance
+from mechanisms.records.loading import Need
 
 NEEDS = (Need("full_scale", "optimizers", ("preset=short",)),)
 SMALLEST, LARGEST = 1e-12, 1e3

@@ -14,11 +14,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from figures.panels.toy_theory import one, replicates, settles
 from figures.style import COUPLING_DASHES, letter, page_width, palette
-from figures.toy_theory import one, replicates, settles
-from mechanisms.experiments.archive import Need
-from mechanisms.predictions import crossing_activity
-from mechanisms.statistics import paired_difference
+from mechanisms.measures.statistics import paired_difference
+from mechanisms.records.loading import Need
+from mechanisms.theory.feature import crossing_activity
 
 NEEDS = (Need("toy", "crossing"),)
 COUPLINGS = ("coupled", "independent")

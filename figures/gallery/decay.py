@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from figures.style import COUPLING_DASHES, COUPLING_LABELS, RULE_LABELS, page_width, shades
-from mechanisms.experiments.archive import Need
+from mechanisms.records.loading import Need
 
 NEEDS = (Need("toy", "decay"),)
 

@@ -7,8 +7,8 @@ its noise. Lines and bars are means over seeds; bands, whiskers and points show 
 
 from __future__ import annotations
 
-from figures.sparsity_panels import draw_settings
-from mechanisms.experiments.archive import Need
+from figures.panels.sparsity import draw_settings
+from mechanisms.records.loading import Need
 
 NEEDS = (Need("full_scale", "digits"), Need("full_scale", "digits", table="curve"))
 draw = draw_settings

@@ -15,10 +15,18 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from figures.criteria_style import LABELS, MARKERS, colours, finite
+from figures.panels.criteria_style import LABELS, MARKERS, colours, finite
 from figures.style import letter, page_width
-from mechanisms.death_prediction import TRIVIAL, forecast_errors, forecasts, moments_of, over_runs, prediction_table, scored
-from mechanisms.experiments.archive import Need
+from mechanisms.measures.death_prediction import (
+    TRIVIAL,
+    forecast_errors,
+    forecasts,
+    moments_of,
+    over_runs,
+    prediction_table,
+    scored,
+)
+from mechanisms.records.loading import Need
 
 NEEDS = (Need("full_scale", "early_prediction", table="moments"),)
 FORECAST_AT = 0.1

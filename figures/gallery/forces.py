@@ -14,10 +14,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from figures.force_lines import averaged_forces
+from figures.panels.force_lines import averaged_forces
+from figures.panels.toy_theory import replicates
 from figures.style import RULE_LABELS, letter, page_width, palette
-from figures.toy_theory import replicates
-from mechanisms.experiments.archive import Need
+from mechanisms.records.loading import Need
 
 NEEDS = (Need("toy", "product"),)
 SETTINGS = (("sgd", "coupled"), ("adam", "coupled"), ("adam", "independent"))

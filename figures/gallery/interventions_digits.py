@@ -8,7 +8,7 @@ that those two points say nothing of filters. (d) Only some parameters of every 
 (γ), outgoing, incoming weights; the norms of the incoming weights are free or held.
 """
 
-from figures.intervention_panels import draw as draw
-from figures.intervention_panels import needs
+from figures.panels.interventions import draw as draw
+from figures.panels.interventions import needs
 
 NEEDS = needs((), 5)

@@ -8,7 +8,7 @@ its mean restored. (d) Only some parameters of every other layer are decayed: sc
 weights; the norms of the incoming weights are free or held.
 """
 
-from figures.intervention_panels import draw as draw
-from figures.intervention_panels import needs
+from figures.panels.interventions import draw as draw
+from figures.panels.interventions import needs
 
 NEEDS = needs(("preset=short",), 3)

@@ -13,8 +13,8 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
-from figures.sparsifier_panels import draw_sparsifiers
-from mechanisms.experiments.archive import Need
+from figures.panels.sparsifiers import draw_sparsifiers
+from mechanisms.records.loading import Need
 
 NEEDS = (Need("full_scale", "node_pruning", table="removal"),)
 

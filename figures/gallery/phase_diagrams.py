@@ -16,8 +16,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from figures.style import letter, page_width
-from mechanisms.experiments.archive import Need
-from mechanisms.predictions import critical_activity, equilibrium_scale, visits_per_memory
+from mechanisms.records.loading import Need
+from mechanisms.theory.feature import critical_activity, equilibrium_scale, visits_per_memory
 
 NEEDS = (Need("toy", "batch_size"), Need("toy", "strength_and_noise"), Need("toy", "edge"), Need("toy", "death"))
 SHARE = {"cmap": "viridis", "vmin": 0, "vmax": 1}

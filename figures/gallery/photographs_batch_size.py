@@ -11,9 +11,9 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
+from figures.panels.trends import QUANTITIES, against, at_equal_steps_and_epochs, ends_with_errors
 from figures.style import letter, page_width
-from figures.trend_panels import QUANTITIES, against, at_equal_steps_and_epochs, ends_with_errors
-from mechanisms.experiments.archive import Need
+from mechanisms.records.loading import Need
 
 SHORT = ("preset=short",)
 NEEDS = (Need("full_scale", "batch_size", SHORT), Need("full_scale", "batch_size", SHORT, table="curve"))

@@ -16,8 +16,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from figures.style import letter, page_width, palette
-from mechanisms.experiments.archive import Need
-from mechanisms.sparsity import sparsity
+from mechanisms.measures.sparsity import sparsity
+from mechanisms.records.loading import Need
 
 SHORT = "preset=short"
 PLAIN = ("strength", (SHORT, "regularizer.strength=1e-3"))

@@ -8,8 +8,8 @@ costs accuracy. Lines and bars are means over seeds; bands, whiskers and points 
 
 from __future__ import annotations
 
-from figures.sparsity_panels import draw_settings
-from mechanisms.experiments.archive import Need
+from figures.panels.sparsity import draw_settings
+from mechanisms.records.loading import Need
 
 PHOTOGRAPHS = ("preset=short",)
 NEEDS = (Need("full_scale", "optimizers", PHOTOGRAPHS), Need("full_scale", "optimizers", PHOTOGRAPHS, table="curve"))

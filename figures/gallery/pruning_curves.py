@@ -16,10 +16,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from figures.criteria_style import LABELS, MARKERS, colours, finite
+from figures.panels.criteria_style import LABELS, MARKERS, colours, finite
 from figures.style import RULE_LABELS, letter, page_width
-from mechanisms.experiments.archive import Need
-from mechanisms.pruning_curves import against, shares
+from mechanisms.measures.pruning_curves import against, shares
+from mechanisms.records.loading import Need
 
 NEEDS = (Need("full_scale", "criteria", table="pruned"),)
 SHAPES = "layer"

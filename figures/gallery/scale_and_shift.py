@@ -14,10 +14,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from figures.fates import LOOKS, at_end, by_fate
-from figures.sparsity_panels import heading, labelled
+from figures.panels.outcomes import LOOKS, at_end, by_fate
+from figures.panels.sparsity import heading, labelled
 from figures.style import letter, page_width, palette
-from mechanisms.experiments.archive import Need
+from mechanisms.records.loading import Need
 
 NEEDS = (Need("full_scale", "optimizers", ("preset=short",)),)
 SMALLEST = 1e-8

@@ -1,7 +1,7 @@
 """Where a selective feature settles: alone it shrinks, inside a product it dies suddenly.
 
 Final value against the fraction p of exemplars that use the feature; lines are the closed forms of
-`mechanisms.predictions`, points are simulations (mean over features and seeds, bars one standard deviation over
+`mechanisms.theory.feature`, points are simulations (mean over features and seeds, bars one standard deviation over
 features). (a) One parameter: coupled L2 leaves a·pk/(pk + λ) under any rule. (b) Scale × outgoing weight, both decayed:
 coupled L2 acts on the product as an L1 penalty and kills it where p < λ/(ka) = 0.01; decay that the rule does not
 normalize (decoupled, independent) has no threshold.
@@ -15,10 +15,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from figures.panels.toy_theory import settles
 from figures.style import letter, page_width, palette
-from figures.toy_theory import settles
-from mechanisms.experiments.archive import Need
-from mechanisms.predictions import critical_activity
+from mechanisms.records.loading import Need
+from mechanisms.theory.feature import critical_activity
 
 NEEDS = (Need("toy", "selectivity"),)
 SERIES = (

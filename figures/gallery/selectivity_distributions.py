@@ -13,10 +13,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from figures.sparsity_panels import heading, labelled
+from figures.panels.sparsity import heading, labelled
 from figures.style import letter, page_width, shades
-from mechanisms.experiments.archive import Need
-from mechanisms.sparsity import inactive
+from mechanisms.measures.sparsity import inactive
+from mechanisms.records.loading import Need
 
 NEEDS = (Need("full_scale", "optimizers", ("preset=short",)),)
 MOMENTS = (0.1, 0.3, 1.0)

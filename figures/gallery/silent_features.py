@@ -15,10 +15,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from figures.panels.toy_theory import one, regularizer_of, replicates, rule_of
 from figures.style import COUPLING_LABELS, RULE_LABELS, letter, page_width, palette
-from figures.toy_theory import one, regularizer_of, replicates, rule_of
-from mechanisms.experiments.archive import Need
-from mechanisms.predictions import dead_time, decay_rate, stability_bound
+from mechanisms.records.loading import Need
+from mechanisms.theory.feature import dead_time, decay_rate, stability_bound
 
 NEEDS = (Need("toy", "dead"), Need("toy", "stability", seeds=1))
 SMALLEST = 1e-12

@@ -14,8 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from figures.style import RULE_LABELS, page_width
-from mechanisms.experiments.archive import Need
-from mechanisms.hypotheses.network_runs import ends
+from mechanisms.claims.network_runs import ends
+from mechanisms.records.loading import Need
 
 NEEDS = (Need("full_scale", "table1"), Need("full_scale", "table1", table="curve"))
 COUPLINGS = ("coupled", "independent", "decoupled")

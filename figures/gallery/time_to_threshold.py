@@ -12,10 +12,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from figures.panels.toy_theory import one
 from figures.style import letter, page_width, palette
-from figures.toy_theory import one
-from mechanisms.experiments.archive import Need
-from mechanisms.passage import END, passages
+from mechanisms.measures.first_passage import END, passages
+from mechanisms.records.loading import Need
 
 NEEDS = (Need("toy", "passage"),)
 SERIES = (("closed_form", "closed form", "o"), ("mean_field", "mean field", "D"))

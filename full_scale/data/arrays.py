@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from full_scale.data.base import Data, Examples
-from mechanisms.experiments.streams import stream
+from mechanisms.records.rng import stream
 from mechanisms.validation import UserError
 
 CHUNK = 2048

@@ -91,7 +91,7 @@ class AbstractDataset(abc.ABC):
     """Sizes that are known without loading, and `load`; `name` is what a user types.
 
     The fields decide what the data are and belong to the identity of a run; the folder they are read from does not (see
-    `full_scale.data.location`).
+    `full_scale.data.files.location`).
     """
 
     name: ClassVar[str]

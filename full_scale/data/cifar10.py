@@ -9,9 +9,9 @@ from typing import ClassVar
 import numpy as np
 
 from full_scale.data.arrays import Stored
-from full_scale.data.cifar_archives import Archive, binary, pickled, read_archives
 from full_scale.data.coded import decode_image, read_npz, read_sheets
-from full_scale.data.location import Source, missing, present, reading, verified
+from full_scale.data.files.cifar_archives import Archive, binary, pickled, read_archives
+from full_scale.data.files.location import Source, missing, present, reading, verified
 from full_scale.data.stored import AbstractStoredDataset
 from mechanisms.validation import UserError
 

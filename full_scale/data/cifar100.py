@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from full_scale.data.arrays import Stored
-from full_scale.data.cifar_archives import Archive, binary, pickled, read_archives
-from full_scale.data.location import Source
+from full_scale.data.files.cifar_archives import Archive, binary, pickled, read_archives
+from full_scale.data.files.location import Source
 from full_scale.data.stored import AbstractStoredDataset
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from full_scale.data.location import reading
+from full_scale.data.files.location import reading
 
 
 def read_npz(path: Path, limits: dict[str, int]) -> dict[str, np.ndarray]:

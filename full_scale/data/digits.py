@@ -9,7 +9,7 @@ import numpy as np
 
 from full_scale.data.arrays import Stored, prepared
 from full_scale.data.base import AbstractDataset, Data
-from mechanisms.experiments.streams import stream
+from mechanisms.records.rng import stream
 from mechanisms.validation import require_at_least, require_between
 
 

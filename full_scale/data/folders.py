@@ -14,9 +14,9 @@ from typing import ClassVar
 import numpy as np
 
 from full_scale.data.base import AbstractDataset, Data
-from full_scale.data.decoding import SUFFIXES, ImageFiles
-from full_scale.data.location import Source, data_folder, download_allowed, missing, present, verified
-from full_scale.data.unpacking import unpack
+from full_scale.data.files.decoding import SUFFIXES, ImageFiles
+from full_scale.data.files.location import Source, data_folder, download_allowed, missing, present, verified
+from full_scale.data.files.unpacking import unpack
 from mechanisms.validation import UserError, require, require_choice, require_whole
 
 UNREADABLE = ("refuse", "skip")

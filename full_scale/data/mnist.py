@@ -13,7 +13,7 @@ import numpy as np
 
 from full_scale.data.arrays import Stored
 from full_scale.data.coded import read_npz, read_sheets
-from full_scale.data.location import Source, missing, present, reading, verified
+from full_scale.data.files.location import Source, missing, present, reading, verified
 from full_scale.data.stored import AbstractStoredDataset
 from mechanisms.validation import UserError
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from full_scale.data.base import AbstractDataset, Data, Examples
-from mechanisms.experiments.streams import stream
+from mechanisms.records.rng import stream
 from mechanisms.validation import require_at_least, require_whole
 
 SHAPES = ("disc", "square", "ring")

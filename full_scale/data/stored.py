@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from full_scale.data.arrays import Stored, prepared
 from full_scale.data.base import AbstractDataset, Data
-from full_scale.data.location import data_folder
+from full_scale.data.files.location import data_folder
 from mechanisms.validation import UserError, require, require_at_least, require_between, require_whole
 
 SETS_IN_MEMORY = 2

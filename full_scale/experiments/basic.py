@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from full_scale.experiments.protocols import MOMENTUM, PROTOCOLS
-from full_scale.spec import DECAYED, TrainSpec
-from mechanisms.experiments.specs import override
-from mechanisms.regularizers import COUPLINGS, L2
+from full_scale.training.spec import DECAYED, TrainSpec
+from mechanisms.law.regularizers import COUPLINGS, L2
+from mechanisms.records.specs import override
 
 Specs = tuple[TrainSpec, ...]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from full_scale.data.cifar10 import Cifar10Jpeg
 from full_scale.experiments.protocols import MOMENTUM, PROTOCOLS
-from full_scale.interventions import (
+from full_scale.hooks.interventions import (
     AbstractIntervention,
     AbstractSelection,
     All,
@@ -20,11 +20,11 @@ from full_scale.interventions import (
     Random,
     Rescale,
 )
-from full_scale.spec import TrainSpec
-from mechanisms.experiments.specs import override
-from mechanisms.regularizers import L2
-from mechanisms.schedules import Constant
-from mechanisms.update_rules import Adam
+from full_scale.training.spec import TrainSpec
+from mechanisms.law.regularizers import L2
+from mechanisms.law.schedules import Constant
+from mechanisms.law.update_rules import Adam
+from mechanisms.records.specs import override
 
 Specs = tuple[TrainSpec, ...]
 ADAM = Adam(beta2=0.99)

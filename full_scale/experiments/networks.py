@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from full_scale.augmentation import AbstractAugmentation, Flip, FlipCrop, NoAugmentation
 from full_scale.data.base import AbstractDataset
 from full_scale.data.cifar10 import Cifar10, Cifar10Jpeg
 from full_scale.data.digits import Digits
@@ -18,7 +17,8 @@ from full_scale.experiments.protocols import PROTOCOLS
 from full_scale.models.base import AbstractNetwork
 from full_scale.models.resnet import ResNet, ResNet50
 from full_scale.models.vgg import VGG
-from full_scale.spec import TrainSpec
+from full_scale.training.augmentation import AbstractAugmentation, Flip, FlipCrop, NoAugmentation
+from full_scale.training.spec import TrainSpec
 
 Specs = tuple[TrainSpec, ...]
 SMALL_PHOTOGRAPHS = Cifar10Jpeg(side=16, train_images=20_000, test_images=5_000)

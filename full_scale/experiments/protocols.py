@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from full_scale.augmentation import Flip
 from full_scale.data.cifar10 import Cifar10, Cifar10Jpeg
 from full_scale.models.basic_net import BasicNet
-from full_scale.spec import TrainSpec
-from mechanisms.regularizers import L2
-from mechanisms.schedules import Stepwise
-from mechanisms.update_rules import SGD, AbstractUpdateRule, Adadelta, Adagrad, Adam, Adamax, AMSGrad, RMSProp
+from full_scale.training.augmentation import Flip
+from full_scale.training.spec import TrainSpec
+from mechanisms.law.regularizers import L2
+from mechanisms.law.schedules import Stepwise
+from mechanisms.law.update_rules import SGD, AbstractUpdateRule, Adadelta, Adagrad, Adam, Adamax, AMSGrad, RMSProp
 
 MOMENTUM = SGD(momentum=0.9)
 DROP_AFTER_250_OF_325_EPOCHS = Stepwise(milestones=(250 / 325,))

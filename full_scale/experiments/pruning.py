@@ -7,13 +7,13 @@ from typing import Any
 
 from full_scale.experiments.networks import vgg16
 from full_scale.experiments.protocols import PROTOCOLS
-from full_scale.interventions import Rescale
-from full_scale.pruning_spec import PROTOCOLS as PRUNING_PROTOCOLS
-from full_scale.pruning_spec import EarlySpec, MatchedSpec, PruningSpec
-from full_scale.spec import TrainSpec
-from mechanisms.after_update import Proximal
-from mechanisms.criteria import all_criteria
-from mechanisms.penalties import GroupLasso, L1OfPart, L1OverL2, SelectiveL1
+from full_scale.hooks.interventions import Rescale
+from full_scale.pruning.spec import PROTOCOLS as PRUNING_PROTOCOLS
+from full_scale.pruning.spec import EarlySpec, MatchedSpec, PruningSpec
+from full_scale.training.spec import TrainSpec
+from mechanisms.law.penalties import GroupLasso, L1OfPart, L1OverL2, SelectiveL1
+from mechanisms.law.proximal import Proximal
+from mechanisms.measures.criteria import all_criteria
 
 TUNING_STEPS = {"demo": 60, "short": 600, "paper": 40 * 1250}
 """Two epochs of digits, 1.2 of the photographs, 40 of CIFAR-10 as in Li et al. 2017."""
@@ -74,7 +74,7 @@ def sparsifiers_vs_implicit(preset: str = "demo") -> tuple[MatchedSpec, ...]:
 def vgg16_layers(preset: str = "demo") -> tuple[PruningSpec, ...]:
     """VGG-16 by layer: what dies under Adam and coupled L2, beside half of seven layers by L1 norm as in Li et al. 2017.
 
-    Their figures are in `mechanisms.published`.
+    Their figures are in `mechanisms.claims.published`.
     """
     adam, _, momentum, _ = vgg16(preset)
     names = ("filter_l1", "scale", "random")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from full_scale.augmentation import Flip
 from full_scale.data.cifar10 import Cifar10, Cifar10Jpeg
 from full_scale.data.mnist import Mnist
 from full_scale.data.shapes import Shapes
@@ -13,13 +12,14 @@ from full_scale.models.lenet import LeNet
 from full_scale.models.mlp import MLP
 from full_scale.models.unet import UNet
 from full_scale.models.vgg import VGG
-from full_scale.sparsified_spec import SparsifiedSpec
-from full_scale.spec import TrainSpec
-from mechanisms.after_update import WeightSampling
-from mechanisms.penalties import GroupLasso, L1OverL2
-from mechanisms.regularizers import L1, L2
-from mechanisms.schedules import Stepwise
-from mechanisms.update_rules import Adam
+from full_scale.pruning.sparsified_spec import SparsifiedSpec
+from full_scale.training.augmentation import Flip
+from full_scale.training.spec import TrainSpec
+from mechanisms.law.penalties import GroupLasso, L1OverL2
+from mechanisms.law.proximal import WeightSampling
+from mechanisms.law.regularizers import L1, L2
+from mechanisms.law.schedules import Stepwise
+from mechanisms.law.update_rules import Adam
 
 Specs = tuple[SparsifiedSpec, ...]
 ALL_SCORES = ("relative_norm", "activation", "reach", "entropic")

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from full_scale.custom import AbstractCustom, blaming, imported
 from full_scale.models.base import AbstractNetwork, BuiltNetwork, Shape
-from mechanisms.experiments.streams import stream
+from mechanisms.records.rng import stream
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from full_scale.models.base import AbstractArchitecture, Shape
 from full_scale.models.choices import INITIALIZATIONS, require_width, scaled
-from mechanisms.experiments.added_fields import added
+from mechanisms.records.added_fields import added
 from mechanisms.validation import require, require_choice, require_whole
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ import pandas as pd
 import torch
 from torch import Tensor, fx, nn
 
-from full_scale.removal.analysis import NORMS, InputRange, Layer, analyse, layers
-from full_scale.removal.channels import Tracker
-from full_scale.removal.graph import (
+from full_scale.removal.analysis.channels import Tracker
+from full_scale.removal.analysis.constants import NORMS, InputRange, Layer, analyse, layers
+from full_scale.removal.analysis.graph import (
     Inputs,
     TracedNetwork,
     argument,

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from full_scale.removal.graph import Inputs, structural_copy
+from full_scale.removal.analysis.graph import Inputs, structural_copy
 
 LONGEST = 3.0
 """Seconds after which timing stops, once every network was run LEAST times."""

@@ -7,8 +7,8 @@ from collections import Counter
 import pandas as pd
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from full_scale.removal.analysis.channels import Tracker
 from full_scale.removal.assessment import ALIVE
-from full_scale.removal.channels import Tracker
 
 MOST_NAMES = 6
 

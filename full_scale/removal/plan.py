@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn.modules.conv import _ConvNd
 
-from full_scale.removal.channels import Reader, Tracker
-from full_scale.removal.graph import argument, module_of, operation, shape
-from full_scale.removal.values import UNIFORM
+from full_scale.removal.analysis.channels import Reader, Tracker
+from full_scale.removal.analysis.graph import argument, module_of, operation, shape
+from full_scale.removal.analysis.values import UNIFORM
 
 
 @dataclass

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from full_scale.removal.analysis.channels import Tracker
+from full_scale.removal.analysis.graph import Inputs, structural_copy
 from full_scale.removal.assessment import IMAGES_AT_ONCE, Assessment, traced_with
-from full_scale.removal.channels import Tracker
-from full_scale.removal.graph import Inputs, structural_copy
 from full_scale.removal.plan import Plan, Selection
 from full_scale.removal.retracing import unlike
 from full_scale.removal.surgery import carried_out

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from full_scale.removal.analysis import Layer, analyse, layers
+from full_scale.removal.analysis.channels import Tracker
+from full_scale.removal.analysis.constants import Layer, analyse, layers
+from full_scale.removal.analysis.graph import as_inputs, require_usable, structural_copy
 from full_scale.removal.assessment import Evidence, assess, traced_with
-from full_scale.removal.channels import Tracker
-from full_scale.removal.graph import as_inputs, require_usable, structural_copy
 from full_scale.removal.report import Report
 from full_scale.removal.shrinking import Options, Removal, removal, remove
 from full_scale.removal.surgery import kept

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from full_scale.removal.channels import Tracker, describe
-from full_scale.removal.graph import TracedNetwork, argument, operation
+from full_scale.removal.analysis.channels import Tracker, describe
+from full_scale.removal.analysis.graph import TracedNetwork, argument, operation
 from full_scale.removal.plan import Selection
 
 RESIZING = {"view", "reshape", "_unsafe_view", "flatten", "unflatten", "expand", "slice"}

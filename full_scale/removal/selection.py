@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from full_scale.removal.channels import Channels, Tracker, describe
+from full_scale.removal.analysis.channels import Channels, Tracker, describe
+from full_scale.removal.analysis.values import UNIFORM
 from full_scale.removal.plan import Selection, fold_target
-from full_scale.removal.values import UNIFORM
 
 KEPT_LAST = "kept because its layer would be empty without it"
 KEPT_CARRIER = "kept to carry the constants of its layer across zero padding"

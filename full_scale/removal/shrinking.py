@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from full_scale.removal.analysis import InputRange
+from full_scale.removal.analysis.channels import Tracker
+from full_scale.removal.analysis.constants import InputRange
 from full_scale.removal.assessment import SILENT, Assessment, Evidence, assess, feature_table
-from full_scale.removal.channels import Tracker
 from full_scale.removal.costs import costs
 from full_scale.removal.notes import notes
 from full_scale.removal.plan import Plan, Selection, make_plan

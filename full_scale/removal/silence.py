@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, fx
 from torch.fx.node import map_arg
 
-from full_scale.removal.channels import Tracker
-from full_scale.removal.graph import Inputs, TracedNetwork, operation
-from full_scale.removal.operations.pointwise import SWITCHING
+from full_scale.removal.analysis.channels import Tracker
+from full_scale.removal.analysis.graph import Inputs, TracedNetwork, operation
+from full_scale.removal.analysis.operations.pointwise import SWITCHING
 
 
 class _Extremes:

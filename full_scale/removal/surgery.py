@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
-from full_scale.removal.graph import structural_copy, to_double
+from full_scale.removal.analysis.graph import structural_copy, to_double
 from full_scale.removal.plan import Plan
 
 

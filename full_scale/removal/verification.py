@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from full_scale.removal.analysis import InputRange
-from full_scale.removal.graph import Inputs, structural_copy, to_double
+from full_scale.removal.analysis.constants import InputRange
+from full_scale.removal.analysis.graph import Inputs, structural_copy, to_double
 from mechanisms.validation import UserError, first_line
 
 TOLERANCES = {torch.float64: 1e-10, torch.float32: 1e-4, torch.bfloat16: 5e-2, torch.float16: 1e-2}

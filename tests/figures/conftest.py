@@ -16,7 +16,7 @@ import toy.simulate
 from figures.__main__ import main
 from figures.needs import LAYERS, make
 from tests.figures.small_report import ABSENT, HERE, claim
-from toy.engine import INTERPRETED
+from toy.engines.choice import INTERPRETED
 
 PATIENCE = 120_000
 """Milliseconds to wait for a picture whose rule has to be compiled first, on a busy machine."""

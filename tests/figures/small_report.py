@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from mechanisms.experiments.archive import Need
-from mechanisms.judgement import Finding, Hypothesis, expect_value
-from mechanisms.statistics import mean_interval
+from mechanisms.claims.hypothesis import Finding, Hypothesis, expect_value
+from mechanisms.measures.statistics import mean_interval
+from mechanisms.records.loading import Need
 
 HERE = Need("toy", "single", ("steps=30", "features=4"), seeds=3)
 ABSENT = Need("full_scale", "width", ("preset=paper",), seeds=2)

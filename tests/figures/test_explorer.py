@@ -14,9 +14,9 @@ from figures.explorer.knobs import place, value_at
 from figures.explorer.server import ADDRESS, start
 from figures.explorer.state import MODELS, PRESETS, RANGES, RULES, State, from_query
 from figures.explorer.theory import curves, plane
-from mechanisms.regularizers import COUPLINGS
+from mechanisms.law.regularizers import COUPLINGS
 from mechanisms.validation import InvalidValue
-from toy.layer import LAYER
+from toy.suite import LAYER
 
 STATES = [State(model=model, rule=rule, coupling=coupling) for model in MODELS for rule in RULES for coupling in COUPLINGS]
 

@@ -7,14 +7,14 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+import figures.commands.draw
 import figures.needs
-import figures.verbs.draw
 import toy.simulate
 from figures.__main__ import main
 from figures.catalogue import module_of, names, tables_of
 from figures.needs import LAYERS, load, make
 from figures.style import save, styled
-from toy.engine import INTERPRETED
+from toy.engines.choice import INTERPRETED
 
 TINY = ["steps=4", "network.width=0.03125", "measurements=2"]
 SMALL = {
@@ -178,7 +178,7 @@ def test_committed_records_stand_in_for_missing_ones_and_the_caption_says_so(tmp
 
 
 def test_without_names_what_lacks_records_is_left_out_with_its_command(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(figures.verbs.draw, "names", lambda: ("decay", "digits_sparsity"))
+    monkeypatch.setattr(figures.commands.draw, "names", lambda: ("decay", "digits_sparsity"))
     monkeypatch.setitem(LAYERS, "full_scale", replace(LAYERS["full_scale"], reference=None))
     place = ["--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "pictures"), "--format", "png"]
     assert main(["draw", *place]) == 0

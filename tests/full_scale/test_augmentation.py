@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from full_scale.augmentation import DRAWS, AbstractAugmentation, Flip, FlipCrop, NoAugmentation
-from mechanisms.experiments.specs import choices
+from full_scale.training.augmentation import DRAWS, AbstractAugmentation, Flip, FlipCrop, NoAugmentation
+from mechanisms.records.specs import choices
 from mechanisms.validation import InvalidValue
 
 AUGMENTATIONS = choices(AbstractAugmentation)

@@ -15,17 +15,17 @@ from typing import Any
 import pytest
 import torch
 
-from full_scale.augmentation import FlipCrop
-from full_scale.checkpoints import NAME, Checkpoints
-from full_scale.layer import CHECKPOINT, LAYER
 from full_scale.models.basic_net import BasicNet
-from full_scale.spec import TrainSpec
-from full_scale.train import Training, run
-from mechanisms.experiments.records import Store
-from mechanisms.experiments.specs import choices
-from mechanisms.regularizers import L2
-from mechanisms.schedules import Cosine
-from mechanisms.update_rules import AbstractUpdateRule, Adam
+from full_scale.suite import CHECKPOINT, LAYER
+from full_scale.training.augmentation import FlipCrop
+from full_scale.training.checkpoints import NAME, Checkpoints
+from full_scale.training.loop import Training, run
+from full_scale.training.spec import TrainSpec
+from mechanisms.law.regularizers import L2
+from mechanisms.law.schedules import Cosine
+from mechanisms.law.update_rules import AbstractUpdateRule, Adam
+from mechanisms.records.specs import choices
+from mechanisms.records.store import Store
 from mechanisms.validation import InvalidValue
 
 ROOT = Path(__file__).parents[2]

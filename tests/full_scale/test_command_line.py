@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from full_scale.layer import LAYER
-from full_scale.summary import summarize
-from mechanisms.experiments.command_line import main
-from mechanisms.experiments.records import Store
-from mechanisms.regularizers import L2
-from mechanisms.update_rules import SGD
+from full_scale.suite import LAYER
+from full_scale.training.summary import summarize
+from mechanisms.command_line.framework import main
+from mechanisms.law.regularizers import L2
+from mechanisms.law.update_rules import SGD
+from mechanisms.records.store import Store
 
 ROOT = Path(__file__).parents[2]
 TINY = [

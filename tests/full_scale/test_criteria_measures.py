@@ -12,20 +12,20 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from full_scale.criteria_measures import affine_gradients, criteria_table, taylor_and_cost
 from full_scale.data.base import Examples
-from full_scale.early import run as run_early
+from full_scale.measure.criteria_measures import affine_gradients, criteria_table, taylor_and_cost
+from full_scale.measure.probes import mixed_order
 from full_scale.models.base import BuiltNetwork
 from full_scale.models.basic_net import BasicNet
 from full_scale.models.choices import NORMALIZATIONS
-from full_scale.probes import mixed_order
-from full_scale.pruning_spec import EarlySpec
-from full_scale.spec import TrainSpec
-from full_scale.train import Training, run
-from mechanisms.criteria import all_criteria, score
-from mechanisms.experiments.tables import check
-from mechanisms.regularizers import L2
-from mechanisms.update_rules import SGD, Adam
+from full_scale.pruning.early import run as run_early
+from full_scale.pruning.spec import EarlySpec
+from full_scale.training.loop import Training, run
+from full_scale.training.spec import TrainSpec
+from mechanisms.law.regularizers import L2
+from mechanisms.law.update_rules import SGD, Adam
+from mechanisms.measures.criteria import all_criteria, score
+from mechanisms.records.columns import check
 from mechanisms.validation import InvalidValue, UserError
 
 TINY = TrainSpec(

@@ -12,10 +12,10 @@ from sklearn.datasets import load_digits
 
 from full_scale.data.base import AbstractDataset, Data, Examples
 from full_scale.data.digits import Digits
+from full_scale.data.files.location import DATA_VARIABLE
 from full_scale.data.folders import AbstractFolderDataset
-from full_scale.data.location import DATA_VARIABLE
 from full_scale.data.stored import AbstractStoredDataset
-from mechanisms.experiments.specs import choices, from_json, to_json
+from mechanisms.records.specs import choices, from_json, to_json
 from mechanisms.validation import UserError
 
 DATASETS = choices(AbstractDataset)

@@ -10,20 +10,20 @@ import pandas as pd
 import pytest
 import torch
 
-from full_scale.cohort import run_together
-from full_scale.device_step import step_table
-from full_scale.layer import DEVICE, LAYER
 from full_scale.models.basic_net import BasicNet
-from full_scale.optimizer import can_replay
-from full_scale.process import computing
-from full_scale.spec import TrainSpec
-from full_scale.train import Training, run
-from mechanisms.experiments.command_line import main
-from mechanisms.experiments.records import Store
-from mechanisms.experiments.specs import choices
-from mechanisms.regularizers import COUPLINGS, L1, L2, AbstractRegularizer
-from mechanisms.schedules import Cosine
-from mechanisms.update_rules import AbstractUpdateRule, Adam
+from full_scale.suite import DEVICE, LAYER
+from full_scale.training.context import computing
+from full_scale.training.device_step import step_table
+from full_scale.training.interleaved import run_together
+from full_scale.training.loop import Training, run
+from full_scale.training.optimizer import can_replay
+from full_scale.training.spec import TrainSpec
+from mechanisms.command_line.framework import main
+from mechanisms.law.regularizers import COUPLINGS, L1, L2, AbstractRegularizer
+from mechanisms.law.schedules import Cosine
+from mechanisms.law.update_rules import AbstractUpdateRule, Adam
+from mechanisms.records.specs import choices
+from mechanisms.records.store import Store
 from mechanisms.validation import UserError
 
 RULES = {name: rule for name, rule in choices(AbstractUpdateRule).items() if can_replay(rule())}

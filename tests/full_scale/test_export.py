@@ -12,9 +12,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from full_scale import export
-from full_scale.export import FORMATS, destinations, write
 from full_scale.removal import Report, load, shrink
+from full_scale.removal.files import export
+from full_scale.removal.files.export import FORMATS, destinations, write
 from mechanisms.validation import UserError
 
 LOADING = """

@@ -12,13 +12,13 @@ from torch import nn
 
 from full_scale.data.base import Examples
 from full_scale.data.custom_data import CustomData
+from full_scale.measure.probes import measure_features, observe
+from full_scale.measure.silencing import without_features
 from full_scale.models.base import BuiltNetwork, FeatureLayer
-from full_scale.probes import measure_features, observe
-from full_scale.silencing import without_features
-from full_scale.spec import TrainSpec
-from full_scale.train import Training, run
-from mechanisms.regularizers import L2
-from mechanisms.update_rules import SGD
+from full_scale.training.loop import Training, run
+from full_scale.training.spec import TrainSpec
+from mechanisms.law.regularizers import L2
+from mechanisms.law.update_rules import SGD
 from mechanisms.validation import UserError
 from tests.full_scale.own import own_data, own_network, pixels
 

@@ -17,10 +17,10 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
 from full_scale.data.base import Examples
+from full_scale.measure.probes import measure_features
 from full_scale.monitor import SparsityMonitor
-from full_scale.probes import measure_features
-from mechanisms.experiments.tables import check
-from mechanisms.sparsity import fates, sparsity
+from mechanisms.measures.sparsity import fates, sparsity
+from mechanisms.records.columns import check
 from mechanisms.validation import UserError
 from tests.full_scale.watched import images, optimizer_of, small_net
 

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from full_scale.models.basic_net import BasicNet
-from full_scale.parameters import group_parameters
-from full_scale.spec import DECAYED
-from mechanisms.experiments.streams import stream
+from full_scale.training.parameters import group_parameters
+from full_scale.training.spec import DECAYED
+from mechanisms.records.rng import stream
 from mechanisms.validation import InvalidValue
 
 SHAPE = (1, 8, 8)

@@ -1,4 +1,4 @@
-"""Whatever drives a model is the law of `mechanisms.dynamics`, for every rule × coupling × regularizer."""
+"""Whatever drives a model is the law of `mechanisms.law.dynamics`, for every rule × coupling × regularizer."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from full_scale.optimizer import NATIVE, TorchOptimizer, make_optimizer
-from full_scale.parameters import ParameterGroups
-from mechanisms.dynamics import init, step
-from mechanisms.experiments.specs import choices
-from mechanisms.regularizers import COUPLINGS, L2, AbstractRegularizer
-from mechanisms.update_rules import SGD, AbstractUpdateRule, Adam
+from full_scale.training.optimizer import NATIVE, TorchOptimizer, make_optimizer
+from full_scale.training.parameters import ParameterGroups
+from mechanisms.law.dynamics import init, step
+from mechanisms.law.regularizers import COUPLINGS, L2, AbstractRegularizer
+from mechanisms.law.update_rules import SGD, AbstractUpdateRule, Adam
+from mechanisms.records.specs import choices
 
 RULES = choices(AbstractUpdateRule)
 REGULARIZERS = choices(AbstractRegularizer)

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from full_scale.measure.probes import FORCES, ForceProbe
 from full_scale.monitor import SparsityMonitor
-from full_scale.parameters import group_parameters
-from full_scale.probes import FORCES, ForceProbe
-from mechanisms.predictions import decay_budget
-from mechanisms.regularizers import L2
-from mechanisms.update_rules import SGD, Adadelta, Adagrad, Adam, Adamax, AMSGrad, NAdam, RMSProp
+from full_scale.training.parameters import group_parameters
+from mechanisms.law.regularizers import L2
+from mechanisms.law.update_rules import SGD, Adadelta, Adagrad, Adam, Adamax, AMSGrad, NAdam, RMSProp
+from mechanisms.theory.feature import decay_budget
 from tests.full_scale.watched import RATE, STRENGTH, images, optimizer_of, random_gradients, small_net
 
 LAW: list[tuple[str, dict[str, Any], Any, str]] = [

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from full_scale.parallel import forward_in_shards
+from full_scale.training.distributed import forward_in_shards
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = """
@@ -23,10 +23,10 @@ torch.set_default_dtype(torch.float64)
 from full_scale.data.base import Data, Examples
 from full_scale.data.digits import Digits
 from full_scale.models.basic_net import BasicNet
-from full_scale.spec import TrainSpec
-from full_scale import train
-from mechanisms.regularizers import L2
-from mechanisms.update_rules import Adam
+from full_scale.training.spec import TrainSpec
+from full_scale.training import loop as train
+from mechanisms.law.regularizers import L2
+from mechanisms.law.update_rules import Adam
 load = Digits.load
 def doubled(self):
     data = load(self)

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from torch import nn
 
+from full_scale.measure.probes import FORCES
 from full_scale.models.basic_net import BasicNet
 from full_scale.models.discovery import feature_layers
-from full_scale.parameters import SELECTIONS, group_parameters
-from full_scale.probes import FORCES
-from full_scale.spec import TrainSpec
-from full_scale.train import run
-from mechanisms.regularizers import L2
-from mechanisms.update_rules import Adam
+from full_scale.training.loop import run
+from full_scale.training.parameters import SELECTIONS, group_parameters
+from full_scale.training.spec import TrainSpec
+from mechanisms.law.regularizers import L2
+from mechanisms.law.update_rules import Adam
 from mechanisms.validation import UserError
 from tests.full_scale.own import own_network
 

@@ -11,15 +11,15 @@ import torch
 from torch import nn
 
 from full_scale.data.base import Examples
+from full_scale.measure.probes import FORCES, ForceProbe, measure_features, observe
+from full_scale.measure.silencing import without_features
 from full_scale.models.base import BuiltNetwork, FeatureLayer
 from full_scale.models.basic_net import BasicNet
-from full_scale.optimizer import make_optimizer
-from full_scale.parameters import ParameterGroups, group_parameters
-from full_scale.probes import FORCES, ForceProbe, measure_features, observe
-from full_scale.silencing import without_features
-from mechanisms.experiments.specs import choices
-from mechanisms.regularizers import COUPLINGS, L2, AbstractRegularizer
-from mechanisms.update_rules import SGD, AbstractUpdateRule, Adam
+from full_scale.training.optimizer import make_optimizer
+from full_scale.training.parameters import ParameterGroups, group_parameters
+from mechanisms.law.regularizers import COUPLINGS, L2, AbstractRegularizer
+from mechanisms.law.update_rules import SGD, AbstractUpdateRule, Adam
+from mechanisms.records.specs import choices
 
 RULES = choices(AbstractUpdateRule)
 REGULARIZERS = choices(AbstractRegularizer)

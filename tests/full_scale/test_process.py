@@ -15,20 +15,20 @@ from typing import Any
 import pytest
 import torch
 
-from full_scale.checkpoints import NAME, Checkpoints
-from full_scale.layer import CHECKPOINT, LAYER
 from full_scale.models.basic_net import BasicNet
-from full_scale.parallel import Workers
-from full_scale.process import _own_gpu, computing, memory_named
-from full_scale.spec import TrainSpec
-from full_scale.train import Training, run
-from mechanisms.experiments.command_line import main
-from mechanisms.experiments.executors import WORKER
-from mechanisms.experiments.layers import Layer
-from mechanisms.experiments.records import Store
-from mechanisms.experiments.runner import run_all
-from mechanisms.regularizers import L2
-from mechanisms.update_rules import SGD, Adam
+from full_scale.suite import CHECKPOINT, LAYER
+from full_scale.training.checkpoints import NAME, Checkpoints
+from full_scale.training.context import _own_gpu, computing, memory_named
+from full_scale.training.distributed import Workers
+from full_scale.training.loop import Training, run
+from full_scale.training.spec import TrainSpec
+from mechanisms.command_line.framework import main
+from mechanisms.law.regularizers import L2
+from mechanisms.law.update_rules import SGD, Adam
+from mechanisms.records.store import Store
+from mechanisms.records.suites import Layer
+from mechanisms.sweeps.executors import WORKER
+from mechanisms.sweeps.runner import run_all
 from mechanisms.validation import UserError
 
 ROOT = Path(__file__).parents[2]

@@ -13,12 +13,12 @@ import pytest
 from full_scale.experiments import interventions
 from full_scale.experiments.basic import batch_size
 from full_scale.experiments.protocols import MOMENTUM, PROTOCOLS
-from full_scale.layer import LAYER
-from full_scale.spec import DECAYED, TrainSpec
-from mechanisms.experiments.layers import PRESETS
-from mechanisms.experiments.specs import flatten, spec_id
-from mechanisms.hypotheses import small_networks
-from mechanisms.regularizers import COUPLINGS
+from full_scale.suite import LAYER
+from full_scale.training.spec import DECAYED, TrainSpec
+from mechanisms.claims import small_networks
+from mechanisms.law.regularizers import COUPLINGS
+from mechanisms.records.specs import flatten, spec_id
+from mechanisms.records.suites import PRESETS
 from mechanisms.validation import InvalidValue
 
 LAW = {"rule", "learning_rate", "regularizer.strength", "regularizer.coupling"}

@@ -12,21 +12,21 @@ import pandas as pd
 import pytest
 import torch
 
-from full_scale.interventions.rescaling import Rescale
-from full_scale.kinds import KINDS, run_together, spec_of
-from full_scale.layer import LAYER
+from full_scale.hooks.interventions.rescaling import Rescale
+from full_scale.measure.silencing import without_features
 from full_scale.models.basic_net import BasicNet
-from full_scale.pruning import finished, run, run_matched, without
-from full_scale.pruning_spec import PROTOCOLS, EarlySpec, MatchedSpec, PruningSpec
-from full_scale.silencing import without_features
-from full_scale.spec import TrainSpec
-from full_scale.train import Training
-from full_scale.train import run as run_training
-from mechanisms.experiments.command_line import main
-from mechanisms.experiments.specs import spec_id, to_json
-from mechanisms.experiments.tables import check
-from mechanisms.regularizers import L2
-from mechanisms.update_rules import SGD, Adam
+from full_scale.pruning.protocols import finished, run, run_matched, without
+from full_scale.pruning.spec import PROTOCOLS, EarlySpec, MatchedSpec, PruningSpec
+from full_scale.run_types import KINDS, run_together, spec_of
+from full_scale.suite import LAYER
+from full_scale.training.loop import Training
+from full_scale.training.loop import run as run_training
+from full_scale.training.spec import TrainSpec
+from mechanisms.command_line.framework import main
+from mechanisms.law.regularizers import L2
+from mechanisms.law.update_rules import SGD, Adam
+from mechanisms.records.columns import check
+from mechanisms.records.specs import spec_id, to_json
 from mechanisms.validation import InvalidValue
 
 TINY = TrainSpec(
@@ -144,7 +144,7 @@ def test_only_named_layers_are_pruned() -> None:
 def test_matched_networks_have_at_most_the_parameters_of_the_implicit_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two fifths of the features are called dead; every explicit network fits below that, and not by much."""
     marks = np.random.default_rng(0).random(116) < 0.4
-    monkeypatch.setattr("full_scale.pruning.inactive", lambda table, by="activation": pd.Series(marks))
+    monkeypatch.setattr("full_scale.pruning.protocols.inactive", lambda table, by="activation": pd.Series(marks))
     spec = MatchedSpec(
         train=TINY,
         conventional=dataclasses.replace(TINY, rule=SGD(momentum=0.9), interventions=(Rescale(factor=0.1),)),

@@ -9,15 +9,15 @@ import pytest
 
 from full_scale.experiments.protocols import PROTOCOLS
 from full_scale.experiments.pruning import LI_PRUNED_A
-from full_scale.kinds import KINDS
-from full_scale.layer import LAYER
-from full_scale.pruning_spec import PROTOCOLS as PRUNING_PROTOCOLS
-from full_scale.pruning_spec import EarlySpec, MatchedSpec, PruningSpec
-from full_scale.spec import TrainSpec
-from mechanisms.criteria import all_criteria
-from mechanisms.experiments.layers import PRESETS
-from mechanisms.experiments.specs import spec_id
-from mechanisms.published import LI_VGG16_A
+from full_scale.pruning.spec import PROTOCOLS as PRUNING_PROTOCOLS
+from full_scale.pruning.spec import EarlySpec, MatchedSpec, PruningSpec
+from full_scale.run_types import KINDS
+from full_scale.suite import LAYER
+from full_scale.training.spec import TrainSpec
+from mechanisms.claims.published import LI_VGG16_A
+from mechanisms.measures.criteria import all_criteria
+from mechanisms.records.specs import spec_id
+from mechanisms.records.suites import PRESETS
 
 
 def specs_of(name: str, preset: str) -> tuple[Any, ...]:
@@ -70,7 +70,7 @@ def test_early_settings_are_eleven(preset: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_every_kind_of_spec_can_be_run_and_summed_up(kind: type) -> None:
-    from mechanisms.experiments.layers import resolve
+    from mechanisms.records.suites import resolve
 
     assert callable(resolve(KINDS[kind].run))
     assert callable(resolve(KINDS[kind].summarize))

@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 
 from full_scale import reference_records
-from full_scale.kinds import spec_of
-from full_scale.layer import LAYER
 from full_scale.models.basic_net import BasicNet
 from full_scale.reference_records import STORE, Compact, keep, rounded
-from full_scale.spec import TrainSpec
-from full_scale.train import run
-from mechanisms.experiments.records import MANIFEST, Store, read_manifest, read_tables
-from mechanisms.experiments.specs import spec_id
-from mechanisms.regularizers import L2
-from mechanisms.sparsity import inactive
-from mechanisms.update_rules import Adam
+from full_scale.run_types import spec_of
+from full_scale.suite import LAYER
+from full_scale.training.loop import run
+from full_scale.training.spec import TrainSpec
+from mechanisms.law.regularizers import L2
+from mechanisms.law.update_rules import Adam
+from mechanisms.measures.sparsity import inactive
+from mechanisms.records.specs import spec_id
+from mechanisms.records.store import MANIFEST, Store, read_manifest, read_tables
 
 TINY = TrainSpec(
     network=BasicNet(width=1 / 32), rule=Adam(), regularizer=L2(), learning_rate=1e-2, steps=2, measurements=2, probes=1

@@ -12,22 +12,22 @@ import torch
 from full_scale.data.base import Data
 from full_scale.data.shapes import Shapes
 from full_scale.data.synthetic import Synthetic
-from full_scale.entropic import gram_matrices
-from full_scale.kinds import KINDS, spec_of
-from full_scale.layer import LAYER
+from full_scale.measure.channel_products import gram_matrices
+from full_scale.measure.probes import mixed_order, observe
 from full_scale.models.basic_net import BasicNet
 from full_scale.models.mlp import MLP
 from full_scale.models.unet import UNet
-from full_scale.probes import mixed_order, observe
-from full_scale.sparsified import gone, removal_table, run
-from full_scale.sparsified_spec import SparsifiedSpec
-from full_scale.spec import TrainSpec
-from full_scale.train import Training, error_rate
-from mechanisms.experiments.layers import PRESETS
-from mechanisms.experiments.specs import spec_id, to_json
-from mechanisms.experiments.tables import check
-from mechanisms.regularizers import L2
-from mechanisms.update_rules import Adam
+from full_scale.pruning.sparsified import gone, removal_table, run
+from full_scale.pruning.sparsified_spec import SparsifiedSpec
+from full_scale.run_types import KINDS, spec_of
+from full_scale.suite import LAYER
+from full_scale.training.loop import Training, error_rate
+from full_scale.training.spec import TrainSpec
+from mechanisms.law.regularizers import L2
+from mechanisms.law.update_rules import Adam
+from mechanisms.records.columns import check
+from mechanisms.records.specs import spec_id, to_json
+from mechanisms.records.suites import PRESETS
 from mechanisms.validation import InvalidValue, UserError
 
 TINY = TrainSpec(

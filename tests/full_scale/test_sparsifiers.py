@@ -11,23 +11,23 @@ import pytest
 import torch
 
 from full_scale.data.synthetic import Synthetic
-from full_scale.interventions import Rescale
-from full_scale.layer import CHECKPOINT
+from full_scale.hooks.interventions import Rescale
+from full_scale.hooks.sparsifiers import piece_of
 from full_scale.models.basic_net import BasicNet
 from full_scale.models.lenet import LeNet
 from full_scale.models.mlp import MLP
 from full_scale.models.unet import UNet
-from full_scale.process import computing
-from full_scale.sparsifiers import piece_of
-from full_scale.spec import TrainSpec
-from full_scale.train import Training, run
-from mechanisms.after_update import Proximal, WeightSampling
-from mechanisms.dynamics import init, step
-from mechanisms.experiments.specs import choices, from_json, override_all, spec_id, to_json
-from mechanisms.penalties import PARTS, AbstractPenalty, FilterBank, GroupLasso, L1OfPart, L1OverL2, SelectiveL1
-from mechanisms.regularizers import COUPLINGS, L1, L2
-from mechanisms.schedules import Stepwise
-from mechanisms.update_rules import SGD, AbstractUpdateRule, Adam
+from full_scale.suite import CHECKPOINT
+from full_scale.training.context import computing
+from full_scale.training.loop import Training, run
+from full_scale.training.spec import TrainSpec
+from mechanisms.law.dynamics import init, step
+from mechanisms.law.penalties import PARTS, AbstractPenalty, FilterBank, GroupLasso, L1OfPart, L1OverL2, SelectiveL1
+from mechanisms.law.proximal import Proximal, WeightSampling
+from mechanisms.law.regularizers import COUPLINGS, L1, L2
+from mechanisms.law.schedules import Stepwise
+from mechanisms.law.update_rules import SGD, AbstractUpdateRule, Adam
+from mechanisms.records.specs import choices, from_json, override_all, spec_id, to_json
 from mechanisms.validation import UserError
 
 IMAGES = Synthetic(side=16, channels=1, train_images=100, test_images=20)
@@ -101,7 +101,7 @@ def test_a_penalty_is_the_regularizer_of_the_same_gradient(rule: str, coupling: 
 @pytest.mark.parametrize("coupling", COUPLINGS)
 @pytest.mark.parametrize("rule", [SGD(momentum=0.9), Adam(beta2=0.9)], ids=lambda one: one.name)
 def test_penalized_weights_follow_the_law(rule: Any, coupling: str) -> None:
-    """One step of a group lasso on incoming weights, beside L2 of another coupling, against `mechanisms.dynamics`."""
+    """One step of a group lasso on incoming weights, beside L2 of another coupling, against `mechanisms.law.dynamics`."""
     penalty = GroupLasso(strength=0.05, coupling=coupling)
     spec = dataclasses.replace(
         TINY, rule=rule, regularizer=L2(strength=0.1, coupling="decoupled"), penalties=(penalty,), measurements=1

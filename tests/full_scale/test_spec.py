@@ -9,10 +9,10 @@ import pytest
 
 from full_scale.experiments.basic import digits
 from full_scale.models.basic_net import BasicNet
-from full_scale.spec import TrainSpec
-from mechanisms.experiments.specs import from_json, override, spec_id, to_json
-from mechanisms.regularizers import L2
-from mechanisms.update_rules import Adam
+from full_scale.training.spec import TrainSpec
+from mechanisms.law.regularizers import L2
+from mechanisms.law.update_rules import Adam
+from mechanisms.records.specs import from_json, override, spec_id, to_json
 from mechanisms.validation import InvalidValue
 
 SPEC = TrainSpec(rule=Adam(), regularizer=L2(strength=3e-3), learning_rate=1e-2)

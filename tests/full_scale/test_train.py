@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 import torch
 
-from full_scale.batches import index_batches
+from full_scale.measure.probes import FORCES
 from full_scale.models.basic_net import BasicNet
-from full_scale.probes import FORCES
-from full_scale.spec import TrainSpec
-from full_scale.train import run
-from mechanisms.experiments.streams import stream
-from mechanisms.experiments.tables import check
-from mechanisms.regularizers import L1, L2
-from mechanisms.schedules import Constant, Cosine
-from mechanisms.sparsity import sparsity
-from mechanisms.update_rules import SGD, AdaBelief, Adam
+from full_scale.training.batches import index_batches
+from full_scale.training.loop import run
+from full_scale.training.spec import TrainSpec
+from mechanisms.law.regularizers import L1, L2
+from mechanisms.law.schedules import Constant, Cosine
+from mechanisms.law.update_rules import SGD, AdaBelief, Adam
+from mechanisms.measures.sparsity import sparsity
+from mechanisms.records.columns import check
+from mechanisms.records.rng import stream
 from mechanisms.validation import UserError
 
 TINY = TrainSpec(

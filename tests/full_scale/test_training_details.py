@@ -13,19 +13,19 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from full_scale.augmentation import AbstractAugmentation, Flip
-from full_scale.batches import _crop_stream, training_batches
-from full_scale.cohort import run_together
 from full_scale.data.base import Examples
-from full_scale.data.decoding import DRAWS as CROP_DRAWS
-from full_scale.layer import CHECKPOINT
+from full_scale.data.files.decoding import DRAWS as CROP_DRAWS
 from full_scale.models.basic_net import BasicNet
-from full_scale.process import computing
-from full_scale.spec import TrainSpec
-from full_scale.train import Training, run
-from mechanisms.experiments.specs import choices
-from mechanisms.regularizers import L2
-from mechanisms.update_rules import Adam
+from full_scale.suite import CHECKPOINT
+from full_scale.training.augmentation import AbstractAugmentation, Flip
+from full_scale.training.batches import _crop_stream, training_batches
+from full_scale.training.context import computing
+from full_scale.training.interleaved import run_together
+from full_scale.training.loop import Training, run
+from full_scale.training.spec import TrainSpec
+from mechanisms.law.regularizers import L2
+from mechanisms.law.update_rules import Adam
+from mechanisms.records.specs import choices
 from tests.full_scale.own import own_network
 
 AUGMENTATIONS: dict[str, Any] = {**choices(AbstractAugmentation)}

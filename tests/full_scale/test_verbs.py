@@ -18,7 +18,7 @@ from torch import nn
 from full_scale.__main__ import main
 from full_scale.models.basic_net import BasicNet
 from full_scale.removal import load
-from full_scale.removal.saving import HEADER
+from full_scale.removal.files.saving import HEADER
 
 ROOT = Path(__file__).parents[2]
 USERS_CODE = """

@@ -16,15 +16,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from full_scale.data.cifar_archives import Archive, _unpacked, binary
+from full_scale.commands.parts.images import images_of
+from full_scale.commands.parts.weights import with_weights
 from full_scale.data.coded import read_npz
-from full_scale.data.decoding import decode
-from full_scale.data.location import Source, reading
+from full_scale.data.files.cifar_archives import Archive, _unpacked, binary
+from full_scale.data.files.decoding import decode
+from full_scale.data.files.location import Source, reading
+from full_scale.data.files.unpacking import unpack
 from full_scale.data.mnist import LARGEST_IDX, _parse_idx
-from full_scale.data.unpacking import unpack
 from full_scale.removal import load, save
-from full_scale.verbs.parts.images import images_of
-from full_scale.verbs.parts.weights import with_weights
 from mechanisms.validation import UserError
 from tests.fuzz.damage import FUZZ, damaged, understood_or_refused
 

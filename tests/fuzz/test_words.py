@@ -6,14 +6,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from full_scale.layer import LAYER as FULL_SCALE
-from full_scale.verbs.parts.arguments import _range, _size
-from mechanisms.experiments.records import MANIFEST, read_manifest, read_tables
-from mechanisms.experiments.specs import flatten, from_json, to_json
+from full_scale.commands.parts.arguments import _range, _size
+from full_scale.suite import LAYER as FULL_SCALE
+from mechanisms.records.specs import flatten, from_json, to_json
+from mechanisms.records.store import MANIFEST, read_manifest, read_tables
 from mechanisms.validation import UserError
 from tests.fuzz.damage import FUZZ, understood_or_refused
-from toy.layer import LAYER as TOY
 from toy.spec import ToySpec
+from toy.suite import LAYER as TOY
 
 LAYERS = {"toy": (TOY, "decay"), "full_scale": (FULL_SCALE, "digits")}
 ODD = [

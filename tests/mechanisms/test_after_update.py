@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from mechanisms.after_update import AbstractAfterUpdate, Proximal, WeightSampling, soft_threshold, zeroing_probability
-from mechanisms.experiments.specs import choices
+from mechanisms.law.proximal import AbstractAfterUpdate, Proximal, WeightSampling, soft_threshold, zeroing_probability
+from mechanisms.records.specs import choices
 from mechanisms.validation import InvalidValue
 
 KINDS = choices(AbstractAfterUpdate)

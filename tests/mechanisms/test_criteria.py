@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 
 import mechanisms
-from mechanisms.criteria import all_criteria, require_criteria, score
-from mechanisms.experiments.streams import stream
-from mechanisms.predictions import product_threshold
+from mechanisms.measures.criteria import all_criteria, require_criteria, score
+from mechanisms.records.rng import stream
+from mechanisms.theory.feature import product_threshold
 from mechanisms.validation import InvalidValue, UserError
 
 ROOT = Path(__file__).parents[2]
@@ -118,7 +118,7 @@ def test_the_recipe_of_the_documentation_works_as_written(tmp_path: Path) -> Non
     """The file of docs/pruning.md, put where it says, is a criterion at once, and its own check passes."""
     text = (ROOT / "docs" / "pruning.md").read_text(encoding="utf-8")
     (place, code, check) = re.search(
-        r"`(mechanisms/criteria/\w+\.py)`.*?```python\n(.*?)```.*?```python\n(.*?)```", text, re.DOTALL
+        r"`(mechanisms/measures/criteria/\w+\.py)`.*?```python\n(.*?)```.*?```python\n(.*?)```", text, re.DOTALL
     ).groups()  # type: ignore[union-attr]
     shutil.copytree(Path(mechanisms.__file__).parent, tmp_path / "mechanisms", ignore=shutil.ignore_patterns("__pycache__"))
     assert not (tmp_path / place).exists()
@@ -126,5 +126,5 @@ def test_the_recipe_of_the_documentation_works_as_written(tmp_path: Path) -> Non
     done = subprocess.run([sys.executable, "-c", check], cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}, capture_output=True)
     assert (done.returncode, done.stderr) == (0, b"")
     name = re.findall(r"^def (\w+)", code, re.MULTILINE)[0]
-    listed = f"from mechanisms.criteria import all_criteria; assert {name!r} in all_criteria()"
+    listed = f"from mechanisms.measures.criteria import all_criteria; assert {name!r} in all_criteria()"
     assert subprocess.run([sys.executable, "-c", listed], cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}).returncode == 0

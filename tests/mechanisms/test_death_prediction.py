@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mechanisms.death_prediction import (
+from mechanisms.claims.published import LI_VGG16_A
+from mechanisms.measures.death_prediction import (
     ALREADY,
     TRIVIAL,
     aucs,
@@ -17,9 +18,8 @@ from mechanisms.death_prediction import (
     prediction_table,
     scored,
 )
-from mechanisms.pruning_curves import ALIKE, BETTER, WORSE, against, by_layer, over_seeds
-from mechanisms.published import LI_VGG16_A
-from mechanisms.statistics import auc_within
+from mechanisms.measures.pruning_curves import ALIKE, BETTER, WORSE, against, by_layer, over_seeds
+from mechanisms.measures.statistics import auc_within
 from mechanisms.validation import InvalidValue, UserError
 
 NAMES = ("scale", "outgoing", "max_activation")

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from mechanisms.dynamics import init, step
-from mechanisms.experiments.specs import choices
-from mechanisms.regularizers import COUPLINGS, L2, AbstractRegularizer
-from mechanisms.update_rules import SGD, AbstractUpdateRule, Adam
+from mechanisms.law.dynamics import init, step
+from mechanisms.law.regularizers import COUPLINGS, L2, AbstractRegularizer
+from mechanisms.law.update_rules import SGD, AbstractUpdateRule, Adam
+from mechanisms.records.specs import choices
 
 RULES, REGULARIZERS = choices(AbstractUpdateRule), choices(AbstractRegularizer)
 

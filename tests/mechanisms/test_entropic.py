@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mechanisms.entropic import entropic_weights, objective, starting_weights
+from mechanisms.measures.entropic_regression import entropic_weights, objective, starting_weights
 from mechanisms.validation import InvalidValue
 
 

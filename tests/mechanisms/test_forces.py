@@ -7,17 +7,17 @@ import pandas as pd
 import pytest
 
 from full_scale.models.basic_net import BasicNet
-from full_scale.spec import TrainSpec
-from full_scale.train import run as train
-from mechanisms.experiments.tables import check
-from mechanisms.forces import balance, dominance, effective_decay, force_ratio, layer_sum
-from mechanisms.layer_predictions import balance_gap
-from mechanisms.layer_predictions import layer_sum as predicted_layer_sum
-from mechanisms.regularizers import COUPLINGS, L2
-from mechanisms.schedules import Constant, Stepwise
-from mechanisms.update_rules import SGD, AbstractUpdateRule, Adam
+from full_scale.training.loop import run as train
+from full_scale.training.spec import TrainSpec
+from mechanisms.law.regularizers import COUPLINGS, L2
+from mechanisms.law.schedules import Constant, Stepwise
+from mechanisms.law.update_rules import SGD, AbstractUpdateRule, Adam
+from mechanisms.measures.forces import balance, dominance, effective_decay, force_ratio, layer_sum
+from mechanisms.records.columns import check
+from mechanisms.theory.layer import balance_gap
+from mechanisms.theory.layer import layer_sum as predicted_layer_sum
 from mechanisms.validation import UserError
-from toy.gradients import LowGradient, Product
+from toy.features.gradients import LowGradient, Product
 from toy.simulate import run as simulate
 from toy.spec import Axis, ToySpec
 

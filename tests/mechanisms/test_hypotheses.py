@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 
 from mechanisms.__main__ import main
-from mechanisms.experiments.archive import Need, load
-from mechanisms.hypotheses import all_hypotheses
-from mechanisms.hypotheses.early_signs import early
-from mechanisms.hypotheses.network_runs import ends
-from mechanisms.hypotheses.toy_selective import at_half
-from mechanisms.judgement import REFUTED, SUPPORTED, UNDECIDED, overall
+from mechanisms.claims import all_hypotheses
+from mechanisms.claims.early_signs import early
+from mechanisms.claims.hypothesis import REFUTED, SUPPORTED, UNDECIDED, overall
+from mechanisms.claims.network_runs import ends
+from mechanisms.claims.toy_selective import at_half
+from mechanisms.records.loading import Need, load
 from mechanisms.validation import UserError
 
 HYPOTHESES = all_hypotheses()

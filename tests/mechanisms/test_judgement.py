@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from mechanisms.judgement import (
+from mechanisms.claims.hypothesis import (
     REFUTED,
     SUPPORTED,
     UNDECIDED,
@@ -15,7 +15,7 @@ from mechanisms.judgement import (
     expect_value,
     overall,
 )
-from mechanisms.statistics import Estimate, mean_interval
+from mechanisms.measures.statistics import Estimate, mean_interval
 
 
 def estimate(low, high, n=5):

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from mechanisms.layer_predictions import balance_gap, first_passage_time, layer_sum, measured_penalty_exponent, penalty_exponent
-from mechanisms.regularizers import COUPLINGS, L2
-from mechanisms.update_rules import SGD, Adam
+from mechanisms.law.regularizers import COUPLINGS, L2
+from mechanisms.law.update_rules import SGD, Adam
+from mechanisms.theory.layer import balance_gap, first_passage_time, layer_sum, measured_penalty_exponent, penalty_exponent
 
 
 @pytest.mark.parametrize("factors", [2, 3, 4])

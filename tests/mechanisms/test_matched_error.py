@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mechanisms.matched_error import at_matched_error, methods, over_seeds
+from mechanisms.measures.matched_error import at_matched_error, methods, over_seeds
 from mechanisms.validation import UserError
 
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mechanisms.dynamics import init, step
-from mechanisms.orphans import orphan_lag, orphan_scale
-from mechanisms.regularizers import COUPLINGS, L1, L2
-from mechanisms.update_rules import SGD, AbstractUpdateRule, Adam, RMSProp
+from mechanisms.law.dynamics import init, step
+from mechanisms.law.regularizers import COUPLINGS, L1, L2
+from mechanisms.law.update_rules import SGD, AbstractUpdateRule, Adam, RMSProp
+from mechanisms.measures.disconnected import orphan_lag, orphan_scale
 from mechanisms.validation import InvalidValue
 
 RATE, START, STEPS = 0.02, 1.0, 400

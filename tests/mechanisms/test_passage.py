@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mechanisms.passage import passages
-from mechanisms.predictions import decay_time, mean_field_decay_time
+from mechanisms.measures.first_passage import passages
+from mechanisms.theory.feature import decay_time, mean_field_decay_time
 
 SPEC = {
     "spec.regularizer.strength": 1e-4,

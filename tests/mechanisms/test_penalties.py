@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from mechanisms.experiments.specs import choices
-from mechanisms.penalties import (
+from mechanisms.law.penalties import (
     LEVELS,
     AbstractPenalty,
     FilterBank,
@@ -22,7 +21,8 @@ from mechanisms.penalties import (
     SelectiveL1,
     projection,
 )
-from mechanisms.regularizers import COUPLINGS, L1
+from mechanisms.law.regularizers import COUPLINGS, L1
+from mechanisms.records.specs import choices
 from mechanisms.validation import InvalidValue
 
 KINDS = choices(AbstractPenalty)

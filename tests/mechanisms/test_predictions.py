@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from mechanisms.dynamics import init, step
-from mechanisms.predictions import (
+from mechanisms.law.dynamics import init, step
+from mechanisms.law.regularizers import COUPLINGS, L2
+from mechanisms.law.update_rules import SGD, Adam, RMSProp
+from mechanisms.theory.feature import (
     critical_activity,
     critical_selectivity,
     crossing_activity,
@@ -19,8 +21,6 @@ from mechanisms.predictions import (
     stability_bound,
     visits_per_memory,
 )
-from mechanisms.regularizers import COUPLINGS, L2
-from mechanisms.update_rules import SGD, Adam, RMSProp
 
 LAW = {"p": 0.05, "curvature": 0.02}
 

@@ -5,12 +5,11 @@ import json
 
 import pytest
 
-from mechanisms import preregistration
 from mechanisms.__main__ import main
-from mechanisms.experiments.archive import Need, load
-from mechanisms.hypotheses import all_hypotheses
-from mechanisms.judgement import Hypothesis, Prediction, compared, exactly
-from mechanisms.preregistration import file_name, status, write
+from mechanisms.claims import all_hypotheses, preregistration
+from mechanisms.claims.hypothesis import Hypothesis, Prediction, compared, exactly
+from mechanisms.claims.preregistration import file_name, status, write
+from mechanisms.records.loading import Need, load
 from mechanisms.validation import UserError
 
 NEED = Need("toy", "balance", ("steps=20", "features=2"), seeds=1)

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mechanisms.hypotheses import all_hypotheses
-from mechanisms.judgement import REFUTED, SUPPORTED, UNDECIDED, overall
+from mechanisms.claims import all_hypotheses
+from mechanisms.claims.hypothesis import REFUTED, SUPPORTED, UNDECIDED, overall
 
 HYPOTHESES = all_hypotheses()
 

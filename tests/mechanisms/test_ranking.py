@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mechanisms.ranking import RANKINGS, count_of, removal_order, removed
-from mechanisms.redundancy import merge_heights
+from mechanisms.measures.ranking import RANKINGS, count_of, removal_order, removed
+from mechanisms.measures.redundancy import merge_heights
 from mechanisms.validation import InvalidValue
 
 TABLE = pd.DataFrame(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mechanisms.regularizers import L1, L2
+from mechanisms.law.regularizers import L1, L2
 from mechanisms.validation import InvalidValue
 
 PENALTIES = {L2: lambda w: 0.5 * w**2, L1: abs}

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mechanisms.removal_scores import SCORES, require_scores
+from mechanisms.measures.removal_scores import SCORES, require_scores
 from mechanisms.validation import InvalidValue
 
 FOUR = pd.DataFrame(

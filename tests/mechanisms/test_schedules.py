@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from mechanisms.experiments.specs import choices
-from mechanisms.schedules import AbstractSchedule, Constant, Cosine, Stepwise, WarmUp
+from mechanisms.law.schedules import AbstractSchedule, Constant, Cosine, Stepwise, WarmUp
+from mechanisms.records.specs import choices
 from mechanisms.validation import InvalidValue
 
 

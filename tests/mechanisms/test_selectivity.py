@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from mechanisms.selectivity import SELECTIVITY_LEVEL, activity, selectivity, universality
+from mechanisms.measures.selectivity import SELECTIVITY_LEVEL, activity, selectivity, universality
 from mechanisms.validation import InvalidValue
 
 # exemplars × features: used by all; by one of four (the rest at or under 1e-3 of its maximum); silent

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mechanisms.experiments.tables import check
-from mechanisms.sparsity import fates, grouped, histories, inactive, moment_columns, run_columns, sparsity
+from mechanisms.measures.sparsity import fates, grouped, histories, inactive, moment_columns, run_columns, sparsity
+from mechanisms.records.columns import check
 from mechanisms.validation import InvalidValue, UserError
 
 # layer, feature, then max_activation at steps 0, 10, 20

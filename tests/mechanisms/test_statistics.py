@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from mechanisms.statistics import (
+from mechanisms.measures.statistics import (
     Estimate,
     auc,
     auc_within,

@@ -5,7 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from mechanisms.experiments.specs import (
+from mechanisms.law.torch_rules import TorchRule, TorchStepper, require_drivable
+from mechanisms.law.update_rules import AbstractUpdateRule
+from mechanisms.records.specs import (
     choices,
     flatten,
     from_json,
@@ -16,8 +18,6 @@ from mechanisms.experiments.specs import (
     to_json,
     written_choices,
 )
-from mechanisms.torch_rules import TorchRule, TorchStepper, require_drivable
-from mechanisms.update_rules import AbstractUpdateRule
 from mechanisms.validation import InvalidValue
 from toy.spec import Axis, ToySpec
 

@@ -7,13 +7,22 @@ import numpy as np
 import pytest
 
 from mechanisms.__main__ import main
-from mechanisms.dynamics import init, step
-from mechanisms.experiments.specs import choices
-from mechanisms.regularizers import COUPLINGS, L2
-from mechanisms.schedules import Cosine
-from mechanisms.torch_rules import TorchRule
-from mechanisms.translation import Recipe, budget, equal_strength, equivalents, rare_features, recipe_rows, threshold, visits
-from mechanisms.update_rules import SGD, AbstractUpdateRule, Adagrad, Adam, AMSGrad
+from mechanisms.law.dynamics import init, step
+from mechanisms.law.regularizers import COUPLINGS, L2
+from mechanisms.law.schedules import Cosine
+from mechanisms.law.torch_rules import TorchRule
+from mechanisms.law.update_rules import SGD, AbstractUpdateRule, Adagrad, Adam, AMSGrad
+from mechanisms.records.specs import choices
+from mechanisms.theory.translation import (
+    Recipe,
+    budget,
+    equal_strength,
+    equivalents,
+    rare_features,
+    recipe_rows,
+    threshold,
+    visits,
+)
 from mechanisms.validation import InvalidValue
 
 RULES = choices(AbstractUpdateRule)
@@ -45,7 +54,7 @@ def test_coupled_and_independent_are_equal_at_the_crossing(coupling):
 @pytest.mark.parametrize("coupling", COUPLINGS)
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 def test_equivalents_of_sgd_decay_alike_in_the_law_itself(momentum, coupling):
-    """A scale without loss gradient, 2,000 steps of `mechanisms.dynamics`: every row's strengths end at exp(−decay budget)."""
+    """A scale without loss gradient, 2,000 steps of the law itself: every row's strengths end at exp(−decay budget)."""
     recipe = Recipe(rule=SGD(momentum=momentum), regularizer=L2(strength=1e-3, coupling=coupling), learning_rate=0.1, steps=2000)
     recipe = replace(recipe, regularizer=L2(strength=equal_strength(recipe, coupling, 1.0), coupling=coupling))
     (row,) = equivalents(recipe)

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mechanisms.hypotheses import all_hypotheses
-from mechanisms.hypotheses.treated_runs import (
+from mechanisms.claims import all_hypotheses
+from mechanisms.claims.hypothesis import REFUTED, SUPPORTED, overall
+from mechanisms.claims.treated_runs import (
     balance_effects,
     barrier_effects,
     factor_effects,
@@ -16,7 +17,6 @@ from mechanisms.hypotheses.treated_runs import (
     layer_sums,
     rescale_effects,
 )
-from mechanisms.judgement import REFUTED, SUPPORTED, overall
 
 FILTERS = 1000
 

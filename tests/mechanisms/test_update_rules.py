@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from mechanisms.dynamics import init, step
-from mechanisms.experiments.specs import choices
-from mechanisms.regularizers import COUPLINGS, L2
-from mechanisms.update_rules import SGD, AbstractUpdateRule, Adagrad, Adam, RMSProp
+from mechanisms.law.dynamics import init, step
+from mechanisms.law.regularizers import COUPLINGS, L2
+from mechanisms.law.update_rules import SGD, AbstractUpdateRule, Adagrad, Adam, RMSProp
+from mechanisms.records.specs import choices
 from mechanisms.validation import InvalidValue
 
 RULES = choices(AbstractUpdateRule)

@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mechanisms.experiments.specs import spec_id
-from toy import blocks as module
-from toy.blocks import blocks
-from toy.layer import LAYER
+from mechanisms.records.specs import spec_id
+from toy.engines import blocks as module
+from toy.engines.blocks import blocks
 from toy.simulate import run
 from toy.spec import Axis, ToySpec
+from toy.suite import LAYER
 
 lengths = st.lists(st.integers(1, 7), min_size=0, max_size=3)
 FIELDS = ("learning_rate", "regularizer.strength", "gradient.sigma")

@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 
 import toy.simulate
-from mechanisms.experiments.command_line import main
-from mechanisms.experiments.specs import make_choice, spec_id
-from mechanisms.regularizers import COUPLINGS, L1, L2
-from mechanisms.schedules import Cosine
-from mechanisms.torch_rules import TorchRule
-from mechanisms.update_rules import SGD, AbstractUpdateRule, Adam
+from mechanisms.command_line.framework import main
+from mechanisms.law.regularizers import COUPLINGS, L1, L2
+from mechanisms.law.schedules import Cosine
+from mechanisms.law.torch_rules import TorchRule
+from mechanisms.law.update_rules import SGD, AbstractUpdateRule, Adam
+from mechanisms.records.specs import make_choice, spec_id
 from mechanisms.validation import UserError
-from toy.engine import INTERPRETED
-from toy.gradients import LowGradient, Product, Selective
-from toy.layer import LAYER
+from toy.engines.choice import INTERPRETED
+from toy.features.gradients import LowGradient, Product, Selective
 from toy.spec import Axis, ToySpec
+from toy.suite import LAYER
 
 ADAM = "torch:torch.optim.Adam(betas=[0.9,0.99])"
 RATES = Axis("learning_rate", (1e-3, 1e-2))
@@ -226,7 +226,7 @@ def test_run_and_record(tmp_path, capsys):
 
 def test_naming_a_torch_rule_does_not_import_torch():
     code = (
-        "import sys; from toy.layer import LAYER; import toy.simulate, toy.driven\n"
+        "import sys; from toy.suite import LAYER; import toy.simulate, toy.engines.torch_backend\n"
         f"LAYER.specs('decay', ['rule={ADAM}'])\n"
         "print('torch' in sys.modules)"
     )

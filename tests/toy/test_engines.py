@@ -1,4 +1,4 @@
-"""The compiled engine, the NumPy engine and `mechanisms.dynamics` compute the same numbers."""
+"""The compiled engine, the NumPy engine and `mechanisms.law.dynamics` compute the same numbers."""
 
 import subprocess
 import sys
@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 import toy.simulate
-from mechanisms.dynamics import init, step
-from mechanisms.experiments.specs import choices
-from mechanisms.experiments.streams import stream
-from mechanisms.regularizers import COUPLINGS, L2, AbstractRegularizer
-from mechanisms.schedules import Cosine
-from mechanisms.update_rules import SGD, AbstractUpdateRule
-from toy.engine import INTERPRETED, choose_engine
-from toy.gradients import AbstractGradient, LowGradient, Product
+from mechanisms.law.dynamics import init, step
+from mechanisms.law.regularizers import COUPLINGS, L2, AbstractRegularizer
+from mechanisms.law.schedules import Cosine
+from mechanisms.law.update_rules import SGD, AbstractUpdateRule
+from mechanisms.records.rng import stream
+from mechanisms.records.specs import choices
+from toy.engines.choice import INTERPRETED, choose_engine
+from toy.features.gradients import AbstractGradient, LowGradient, Product
 from toy.spec import Axis, ToySpec
 
 RULES, MODELS, PENALTIES = choices(AbstractUpdateRule), choices(AbstractGradient), choices(AbstractRegularizer)
@@ -74,7 +74,7 @@ def test_float32_stays_float32(name, engine, monkeypatch):
 @pytest.mark.parametrize("coupling", COUPLINGS)
 @pytest.mark.parametrize("name", RULES)
 def test_engine_equals_dynamics(name, coupling, simulate):
-    """One feature, step by step through `mechanisms.dynamics`, fed the noise of the named stream."""
+    """One feature, step by step through `mechanisms.law.dynamics`, fed the noise of the named stream."""
     regularizer, schedule = L2(strength=0.02, coupling=coupling), Cosine()
     spec = small(
         rule=RULES[name](), regularizer=regularizer, features=1, records=300, gradient=LowGradient(sigma=1e-3, initial_sigma=0.1)

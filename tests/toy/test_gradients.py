@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from mechanisms.experiments.specs import choices
-from mechanisms.experiments.streams import stream
+from mechanisms.records.rng import stream
+from mechanisms.records.specs import choices
 from mechanisms.validation import InvalidValue
-from toy.conjectures import Barrier, Competition, ShiftedProduct
-from toy.gradients import AbstractGradient, Dead, LowGradient, Product, Selective, Visited
+from toy.features.conjectures import Barrier, Competition, ShiftedProduct
+from toy.features.gradients import AbstractGradient, Dead, LowGradient, Product, Selective, Visited
 
 DRAWS = 200_000
 

@@ -7,17 +7,17 @@ false alarm in one of these comparisons has a probability of about 0.1 %.
 import numpy as np
 import pytest
 
-from mechanisms.experiments.streams import stream
-from mechanisms.predictions import (
+from mechanisms.law.regularizers import L2
+from mechanisms.law.update_rules import SGD, Adam, RMSProp
+from mechanisms.records.rng import stream
+from mechanisms.theory.feature import (
     decay_rate,
     fluctuation_floor,
     mean_field_decay_time,
     selective_equilibrium,
     visits_per_memory,
 )
-from mechanisms.regularizers import L2
-from mechanisms.update_rules import SGD, Adam, RMSProp
-from toy.gradients import LowGradient, Product, Selective
+from toy.features.gradients import LowGradient, Product, Selective
 from toy.spec import ToySpec
 
 DRAW = 20261120

@@ -6,13 +6,13 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from mechanisms.experiments.command_line import main
-from mechanisms.experiments.tables import check
+from mechanisms.command_line.framework import main
+from mechanisms.records.columns import check
 from toy.experiments import selective
-from toy.gradients import Dead, Selective, Visited
-from toy.layer import LAYER
+from toy.features.gradients import Dead, Selective, Visited
 from toy.simulate import groups, recorded_steps, run
 from toy.spec import Axis, ToySpec
+from toy.suite import LAYER
 
 
 def test_recorded_steps_are_log_spaced_and_end_at_the_end():

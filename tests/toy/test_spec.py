@@ -2,9 +2,9 @@
 
 import pytest
 
-from mechanisms.regularizers import L1, L2
+from mechanisms.law.regularizers import L1, L2
 from mechanisms.validation import InvalidValue
-from toy.gradients import Dead
+from toy.features.gradients import Dead
 from toy.spec import Axis, ToySpec
 
 STRENGTHS = Axis("regularizer.strength", (1e-4, 1e-3))

@@ -1,4 +1,4 @@
-"""Simulation against the closed forms of `mechanisms.predictions`, at tolerances that follow from the sampling error.
+"""Simulation against the closed forms of `mechanisms.theory.feature`, at tolerances that follow from the sampling error.
 
 Every comparison allows 4.5 standard errors of the simulated mean (over independent features) plus, where a formula is an
 approximation, the bias that its conditions allow, which is stated beside it.
@@ -7,8 +7,10 @@ approximation, the bias that its conditions allow, which is stated beside it.
 import numpy as np
 import pytest
 
-from mechanisms.dynamics import DynamicsState, init, step
-from mechanisms.predictions import (
+from mechanisms.law.dynamics import DynamicsState, init, step
+from mechanisms.law.regularizers import L2
+from mechanisms.law.update_rules import SGD, Adadelta, Adagrad, Adam, Adamax, AMSGrad, RMSProp
+from mechanisms.theory.feature import (
     dead_time,
     decay_rate,
     decay_time,
@@ -23,9 +25,7 @@ from mechanisms.predictions import (
     stability_bound,
     visits_per_memory,
 )
-from mechanisms.regularizers import L2
-from mechanisms.update_rules import SGD, Adadelta, Adagrad, Adam, Adamax, AMSGrad, RMSProp
-from toy.gradients import Dead, LowGradient, Product, Selective
+from toy.features.gradients import Dead, LowGradient, Product, Selective
 from toy.spec import Axis, ToySpec
 
 ADAM, SGD_ = (Adam(beta2=0.99), 1e-3), (SGD(momentum=0.9), 0.1)

@@ -4,12 +4,12 @@ import signal
 
 import pytest
 
-from mechanisms.experiments.interrupts import insistent
+from mechanisms.system.signals import insistent
 
 
 def test_a_compilation_ends_before_it_is_interrupted():
     numba = pytest.importorskip("numba")
-    pytest.importorskip("toy.compiled")
+    pytest.importorskip("toy.engines.numba_backend")
     from numba.core import event
 
     class SignalAtStart(event.Listener):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from mechanisms.regularizers import COUPLINGS, L1, L2
-from mechanisms.update_rules import Adam
+from mechanisms.law.regularizers import COUPLINGS, L1, L2
+from mechanisms.law.update_rules import Adam
 from toy.experiments.settings import ADAM, RULES, SGD_MOMENTUM
-from toy.gradients import Dead, LowGradient
+from toy.features.gradients import Dead, LowGradient
 from toy.spec import Axis, ToySpec
 
 

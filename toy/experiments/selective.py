@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from mechanisms.regularizers import COUPLINGS, L2
-from mechanisms.update_rules import SGD, AbstractUpdateRule, Adam, AMSGrad
+from mechanisms.law.regularizers import COUPLINGS, L2
+from mechanisms.law.update_rules import SGD, AbstractUpdateRule, Adam, AMSGrad
 from toy.experiments.settings import ADAM, RARE, SGD_MOMENTUM
-from toy.gradients import AbstractGradient, Product, Selective
+from toy.features.gradients import AbstractGradient, Product, Selective
 from toy.spec import Axis, ToySpec
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mechanisms.update_rules import (
+from mechanisms.law.update_rules import (
     SGD,
     AbstractUpdateRule,
     AdaBelief,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from mechanisms.regularizers import L2
-from mechanisms.update_rules import SGD
-from toy.conjectures import Barrier, Competition, ShiftedProduct
+from mechanisms.law.regularizers import L2
+from mechanisms.law.update_rules import SGD
 from toy.experiments.settings import ADAM, SGD_MOMENTUM
-from toy.gradients import Product
+from toy.features.conjectures import Barrier, Competition, ShiftedProduct
+from toy.features.gradients import Product
 from toy.spec import Axis, ToySpec
 
 

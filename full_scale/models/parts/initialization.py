@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from full_scale.models.choices import INITIALIZATIONS
-from mechanisms.experiments.streams import stream
+from mechanisms.records.rng import stream
 from mechanisms.validation import require_choice
 
 

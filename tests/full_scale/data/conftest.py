@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from full_scale.data.location import DATA_VARIABLE, DOWNLOAD_VARIABLE, Source
+from full_scale.data.files.location import DATA_VARIABLE, DOWNLOAD_VARIABLE, Source
 
 SHARED = Path(__file__).parents[3].parent / "shared" / "data"
 

@@ -8,7 +8,7 @@ import pytest
 import full_scale.data.arrays
 from full_scale.data.arrays import Stored, prepared, reduced
 from full_scale.data.base import Examples
-from mechanisms.experiments.streams import stream
+from mechanisms.records.rng import stream
 from mechanisms.validation import UserError
 
 RANDOM = np.random.default_rng(0)

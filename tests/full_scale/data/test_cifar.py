@@ -16,7 +16,7 @@ import torch
 from full_scale.data.base import Examples
 from full_scale.data.cifar10 import Cifar10, Cifar10Exact, Cifar10Jpeg
 from full_scale.data.cifar100 import Cifar100
-from full_scale.data.location import DOWNLOAD_VARIABLE, Source
+from full_scale.data.files.location import DOWNLOAD_VARIABLE, Source
 from full_scale.data.stored import AbstractStoredDataset
 from mechanisms.validation import UserError
 

@@ -13,7 +13,7 @@ import torch
 
 from full_scale.data.base import AbstractDataset, Examples
 from full_scale.data.custom_data import CustomData
-from mechanisms.experiments.specs import from_json, make_choice, to_json
+from mechanisms.records.specs import from_json, make_choice, to_json
 from mechanisms.validation import InvalidValue, UserError
 
 HEADER = """

@@ -14,8 +14,8 @@ import pytest
 import torch
 from PIL import Image
 
-from full_scale.data.decoding import DEVIATION, DRAWS, MEAN, WORKERS_VARIABLE, ImageFiles, decode, worker_count
-from mechanisms.experiments.streams import stream
+from full_scale.data.files.decoding import DEVIATION, DRAWS, MEAN, WORKERS_VARIABLE, ImageFiles, decode, worker_count
+from mechanisms.records.rng import stream
 from mechanisms.validation import InvalidValue, UserError
 
 SIDE = 16

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from full_scale.data.download import fetch
-from full_scale.data.location import DOWNLOAD_VARIABLE, Source, present
+from full_scale.data.files.download import fetch
+from full_scale.data.files.location import DOWNLOAD_VARIABLE, Source, present
 from mechanisms.validation import UserError
 
 CONTENT = bytes(range(256)) * 10_000

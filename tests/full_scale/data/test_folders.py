@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from full_scale.data.base import AbstractDataset
-from full_scale.data.decoding import WORKERS_VARIABLE
+from full_scale.data.files.decoding import WORKERS_VARIABLE
 from full_scale.data.folders import ImageFolder, ImageNet, TinyImageNet
 from mechanisms.validation import InvalidValue, UserError
 

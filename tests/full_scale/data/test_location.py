@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from full_scale.data.location import (
+from full_scale.data.files.location import (
     DATA_VARIABLE,
     DOWNLOAD_VARIABLE,
     Source,
@@ -17,7 +17,7 @@ from full_scale.data.location import (
     reading,
     verified,
 )
-from full_scale.layer import LAYER
+from full_scale.suite import LAYER
 from mechanisms.validation import UserError
 
 

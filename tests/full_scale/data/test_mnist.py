@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from full_scale.data.base import Examples
-from full_scale.data.location import Source
+from full_scale.data.files.location import Source
 from full_scale.data.mnist import IDX, FashionMnist, Mnist
 from mechanisms.validation import UserError
 

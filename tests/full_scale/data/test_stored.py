@@ -11,7 +11,7 @@ import pytest
 from full_scale.data.arrays import Stored
 from full_scale.data.base import AbstractDataset
 from full_scale.data.stored import AbstractStoredDataset
-from mechanisms.experiments.specs import choices
+from mechanisms.records.specs import choices
 from mechanisms.validation import InvalidValue
 
 DATASETS = {name: cls for name, cls in choices(AbstractDataset).items() if issubclass(cls, AbstractStoredDataset)}

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from full_scale.data.files.location import DOWNLOAD_VARIABLE, Source
+from full_scale.data.files.unpacking import unpack
 from full_scale.data.folders import TinyImageNet
-from full_scale.data.location import DOWNLOAD_VARIABLE, Source
-from full_scale.data.unpacking import unpack
 from mechanisms.validation import UserError
 
 WANTED = re.compile(r"set/((?:a|b)/\d+\.txt)")

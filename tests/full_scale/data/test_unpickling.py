@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from full_scale.data.unpickling import parse_plain
+from full_scale.data.files.unpickling import parse_plain
 
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**40), 2**40) | st.text(max_size=5) | st.binary(min_size=1, max_size=5),

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from full_scale.experiments.interventions import ADAM, balance, barrier, factors, full_batch, gate, rescale
-from full_scale.interventions import All, ClampNorm, DecayOnly, Freeze, Gate, Random, Rescale
-from mechanisms.experiments.layers import PRESETS
-from mechanisms.experiments.specs import spec_id
+from full_scale.hooks.interventions import All, ClampNorm, DecayOnly, Freeze, Gate, Random, Rescale
+from mechanisms.records.specs import spec_id
+from mechanisms.records.suites import PRESETS
 
 EXPERIMENTS = (rescale, gate, factors, balance, barrier, full_batch)
 FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from full_scale.filter_parts import owners, parameter_of, part_of
-from full_scale.interventions import (
+from full_scale.hooks.filter_parameters import owners, parameter_of, part_of
+from full_scale.hooks.interventions import (
     AbstractIntervention,
     All,
     ByScale,
@@ -24,16 +24,16 @@ from full_scale.interventions import (
     ScaleSecondMoment,
     Switch,
 )
+from full_scale.measure.probes import measure_features
 from full_scale.models.basic_net import BasicNet
 from full_scale.models.resnet import ResNet
 from full_scale.models.unet import UNet
-from full_scale.probes import measure_features
-from full_scale.process import computing
-from full_scale.spec import TrainSpec
-from full_scale.train import Training, run
-from mechanisms.experiments.specs import from_json, override_all, spec_id, to_json
-from mechanisms.regularizers import L2
-from mechanisms.update_rules import SGD, AdaBelief, Adam
+from full_scale.training.context import computing
+from full_scale.training.loop import Training, run
+from full_scale.training.spec import TrainSpec
+from mechanisms.law.regularizers import L2
+from mechanisms.law.update_rules import SGD, AdaBelief, Adam
+from mechanisms.records.specs import from_json, override_all, spec_id, to_json
 from mechanisms.validation import InvalidValue, UserError
 
 TINY = TrainSpec(

@@ -11,7 +11,7 @@ from torch import nn
 
 from full_scale.models.base import AbstractNetwork
 from full_scale.models.custom_network import CustomNetwork
-from mechanisms.experiments.specs import from_json, make_choice, to_json
+from mechanisms.records.specs import from_json, make_choice, to_json
 from mechanisms.validation import InvalidValue, UserError
 
 SHAPE = (1, 8, 8)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from full_scale.models.base import AbstractNetwork, BuiltNetwork, FeatureLayer
 from full_scale.models.choices import INITIALIZATIONS
-from mechanisms.experiments.specs import choices, from_json, to_json
+from mechanisms.records.specs import choices, from_json, to_json
 from mechanisms.validation import InvalidValue
 
 NETWORKS = choices(AbstractNetwork)

@@ -5,11 +5,11 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from full_scale.data.digits import Digits
-from full_scale.export import write_onnx
 from full_scale.models.basic_net import BasicNet
 from full_scale.removal import audit, shrink, shrink_training
 from full_scale.removal.assessment import CERTIFIED, PARAMETERS, SILENT
-from mechanisms.experiments.streams import stream
+from full_scale.removal.files.export import write_onnx
+from mechanisms.records.rng import stream
 
 STEPS, BATCH = 500, 128
 

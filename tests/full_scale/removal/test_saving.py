@@ -10,7 +10,7 @@ from torch import nn
 pytest.importorskip("safetensors", reason="saving needs the package safetensors")
 
 from full_scale.removal import load, save, shrink
-from full_scale.removal.saving import HEADER
+from full_scale.removal.files.saving import HEADER
 from mechanisms.validation import UserError
 from tests.full_scale.removal.structures import STRUCTURES, Chain, Residual, with_dead
 

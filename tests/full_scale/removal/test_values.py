@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from full_scale.removal.analysis import analyse
-from full_scale.removal.graph import trace
+from full_scale.removal.analysis.constants import analyse
+from full_scale.removal.analysis.graph import trace
+from full_scale.removal.analysis.values import Values, added, concatenated, either, multiplied
 from full_scale.removal.silence import _interpret
-from full_scale.removal.values import Values, added, concatenated, either, multiplied
 from tests.full_scale.removal.random_networks import RandomNetwork
 
 

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from benchmarks.removal_exactness import difference, pruned_by_peer
-from full_scale.export import write
 from full_scale.removal import shrink
+from full_scale.removal.files.export import write
 from full_scale.removal.shrinking import REFUSED
 from tests.full_scale.removal.zoo import SHIFTS, SUBSET, zoo_network
 

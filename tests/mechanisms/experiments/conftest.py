@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import pandas as pd
 import pytest
 
-from mechanisms.experiments.layers import Layer
-from mechanisms.regularizers import L2, AbstractRegularizer
+from mechanisms.law.regularizers import L2, AbstractRegularizer
+from mechanisms.records.suites import Layer
 from mechanisms.validation import require_whole
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from mechanisms.experiments.command_line import main as _main
-from mechanisms.experiments.layers import Layer
+from mechanisms.command_line.framework import main as _main
+from mechanisms.records.suites import Layer
 from mechanisms.validation import UserError
 
 LAYER = Layer(

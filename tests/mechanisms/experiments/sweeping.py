@@ -57,7 +57,7 @@ def records(folder):
 
 def assert_whole(folder, number):
     """So many records are there, each whole and of its own settings, and nothing half-done beside them."""
-    from mechanisms.experiments.records import read_manifest, read_tables
+    from mechanisms.records.store import read_manifest, read_tables
 
     found = records(folder)
     assert len(found) == number

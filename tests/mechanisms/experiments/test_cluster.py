@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mechanisms.experiments import executors
+from mechanisms.sweeps import executors
 from mechanisms.validation import UserError
 
 SPEC = importlib.util.spec_from_file_location("sweeping", Path(__file__).with_name("sweeping.py"))

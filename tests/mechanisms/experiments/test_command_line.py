@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from mechanisms.experiments.command_line import main, print_rows
-from toy.layer import LAYER as TOY
+from mechanisms.command_line.framework import main, print_rows
+from toy.suite import LAYER as TOY
 
 
 def test_list_prints_names_and_summaries(tiny_layer, capsys):

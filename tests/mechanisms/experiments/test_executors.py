@@ -9,11 +9,12 @@ from importlib.util import find_spec
 
 import pytest
 
-from mechanisms.experiments import marks, runner
-from mechanisms.experiments.command_line import main
-from mechanisms.experiments.executors import InTurn, Watched, environment, on_this_machine
-from mechanisms.experiments.records import Store
-from mechanisms.experiments.runner import run_all
+from mechanisms.command_line.framework import main
+from mechanisms.records.store import Store
+from mechanisms.sweeps import locks as marks
+from mechanisms.sweeps import runner
+from mechanisms.sweeps.executors import InTurn, Watched, environment, on_this_machine
+from mechanisms.sweeps.runner import run_all
 from mechanisms.validation import InvalidValue, UserError
 
 needs_dask = pytest.mark.skipif(find_spec("distributed") is None, reason="a cluster needs implicit-filter-sparsity[cluster]")

@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mechanisms.experiments.command_line import main
-from mechanisms.experiments.files import open_regular, read_json
-from mechanisms.experiments.processes import machine
-from mechanisms.experiments.records import DamagedRecord, Store
+from mechanisms.command_line.framework import main
+from mechanisms.records.store import DamagedRecord, Store
+from mechanisms.system.files import open_regular, read_json
+from mechanisms.system.processes import machine
 from mechanisms.validation import UserError
-from toy.layer import LAYER
+from toy.suite import LAYER
 
 SPEC = LAYER.specs("single", ["steps=20"])[0]
 DEEP = "[" * 100_000
@@ -207,7 +207,7 @@ def test_a_folder_that_is_a_link_to_itself_is_one_line(tmp_path, refuses):
 
 @pytest.mark.parametrize(("variable", "value"), [("WORLD_SIZE", "abc"), ("WORLD_SIZE", "0"), ("RANK", "x"), ("TOY_ENGINE", "C")])
 def test_rubbish_in_the_environment_is_one_line(tmp_path, variable, value, monkeypatch, refuses):
-    from toy.engine import choose_engine
+    from toy.engines.choice import choose_engine
 
     monkeypatch.setenv(variable, value)
     choose_engine.cache_clear()

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from mechanisms.experiments.interrupts import held_back, insistent
+from mechanisms.system.signals import held_back, insistent
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -30,7 +30,7 @@ def test_a_held_back_signal_comes_at_the_end(number):
 
 IN_MADE_CODE = """
 import signal, sys
-from mechanisms.experiments.command_line import guarded
+from mechanisms.command_line.framework import guarded
 sys.exit(guarded("here", lambda: exec(f"signal.raise_signal(signal.{sys.argv[1]})", {"signal": signal})))
 """
 
@@ -52,7 +52,7 @@ def test_handlers_are_as_before():
 
 
 def test_an_interrupt_that_is_swallowed_comes_again(monkeypatch):
-    monkeypatch.setattr("mechanisms.experiments.interrupts.SECONDS_BETWEEN_REMINDERS", 0.01)
+    monkeypatch.setattr("mechanisms.system.signals.SECONDS_BETWEEN_REMINDERS", 0.01)
     with insistent() as heard:
         with contextlib.suppress(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)

@@ -11,16 +11,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mechanisms.experiments import cleaning, index
-from mechanisms.experiments.command_line import main
-from mechanisms.experiments.index import Index, index_file
-from mechanisms.experiments.processes import machine, process_name
-from mechanisms.experiments.records import DamagedRecord, Store
-from mechanisms.experiments.runner import run_all
-from toy.engine import INTERPRETED
-from toy.gradients import LowGradient
-from toy.layer import LAYER as TOY
+from mechanisms.command_line.framework import main
+from mechanisms.records import gc as cleaning
+from mechanisms.records import index
+from mechanisms.records.index import Index, index_file
+from mechanisms.records.store import DamagedRecord, Store
+from mechanisms.sweeps.runner import run_all
+from mechanisms.system.processes import machine, process_name
+from toy.engines.choice import INTERPRETED
+from toy.features.gradients import LowGradient
 from toy.spec import Axis, ToySpec
+from toy.suite import LAYER as TOY
 
 
 @pytest.fixture

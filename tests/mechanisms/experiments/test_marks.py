@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from mechanisms.experiments import marks
-from mechanisms.experiments.marks import Mark, Watch, beating, owner_of, read, take
-from mechanisms.experiments.processes import machine, process_name
+from mechanisms.sweeps import locks as marks
+from mechanisms.sweeps.locks import Mark, Watch, beating, owner_of, read, take
+from mechanisms.system.processes import machine, process_name
 
 HOUR = 3600
 

@@ -1,6 +1,6 @@
 """What a record says of the code that made it."""
 
-import mechanisms.experiments.provenance as provenance
+import mechanisms.records.provenance as provenance
 
 
 def test_git_state_is_that_of_this_code(monkeypatch, tmp_path):

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import mechanisms.experiments.records as records
-from mechanisms.experiments.records import DamagedRecord, Store
+import mechanisms.records.store as records
+from mechanisms.records.store import DamagedRecord, Store
 from mechanisms.validation import UserError
-from toy.gradients import Dead
+from toy.features.gradients import Dead
 from toy.spec import ToySpec
 
 SPEC = ToySpec()

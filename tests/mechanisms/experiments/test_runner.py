@@ -8,9 +8,9 @@ import time
 
 import pytest
 
-from mechanisms.experiments.processes import process_name as _process
-from mechanisms.experiments.records import Store
-from mechanisms.experiments.runner import run_all
+from mechanisms.records.store import Store
+from mechanisms.sweeps.runner import run_all
+from mechanisms.system.processes import process_name as _process
 from mechanisms.validation import InvalidValue, UserError
 
 

@@ -11,8 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mechanisms.experiments.added_fields import added
-from mechanisms.experiments.specs import (
+from mechanisms.law.regularizers import COUPLINGS, L1, L2
+from mechanisms.law.schedules import Stepwise, WarmUp
+from mechanisms.law.update_rules import SGD, AbstractUpdateRule, Adam
+from mechanisms.records.added_fields import added
+from mechanisms.records.specs import (
     cast_to,
     choices,
     flatten,
@@ -23,12 +26,9 @@ from mechanisms.experiments.specs import (
     spec_id,
     to_json,
 )
-from mechanisms.regularizers import COUPLINGS, L1, L2
-from mechanisms.schedules import Stepwise, WarmUp
-from mechanisms.update_rules import SGD, AbstractUpdateRule, Adam
 from mechanisms.validation import InvalidValue, UserError
 from toy.experiments.scalar import decay
-from toy.gradients import Product
+from toy.features.gradients import Product
 from toy.spec import Axis, ToySpec
 
 strengths = st.floats(0, 1e6, allow_nan=False)
@@ -69,7 +69,7 @@ def test_identities_are_pinned():
 
 
 def test_identity_does_not_depend_on_the_process():
-    code = "from mechanisms.experiments.specs import spec_id; from toy.spec import ToySpec; print(spec_id(ToySpec()))"
+    code = "from mechanisms.records.specs import spec_id; from toy.spec import ToySpec; print(spec_id(ToySpec()))"
     ids = {
         subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**os.environ, "PYTHONHASHSEED": seed}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mechanisms.experiments.streams import stream
+from mechanisms.records.rng import stream
 from mechanisms.validation import InvalidValue
 
 

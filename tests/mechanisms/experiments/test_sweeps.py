@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mechanisms.experiments.marks import is_dead, read
+from mechanisms.sweeps.locks import is_dead, read
 
 SPEC = importlib.util.spec_from_file_location("sweeping", Path(__file__).with_name("sweeping.py"))
 sweeping = importlib.util.module_from_spec(SPEC)

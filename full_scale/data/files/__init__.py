@@ -1,0 +1,4 @@
+"""Files of images: archives, decoding, downloads, and where data sets lie.
+
+Imports `mechanisms.validation` and `mechanisms.system`.
+"""

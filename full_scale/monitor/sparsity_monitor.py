@@ -1,0 +1,237 @@
+"""Sparsity in a person's own training loop, at one line an epoch.
+
+monitor = SparsityMonitor(model, optimizer, epochs=30)
+for epoch in range(30):
+    train_one_epoch()
+    monitor.epoch(loader)
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from full_scale.measure.probes import FORCES, feature_table
+from full_scale.models.base import FeatureLayer
+from full_scale.monitor.inspection import Images, look, observable, unwrapped
+from full_scale.monitor.optimizer_forces import OptimizerProbe
+from mechanisms.measures.forces import dominance
+from mechanisms.measures.sparsity import CRITERIA, grouped, histories, moment_columns, sparsity
+from mechanisms.system.progress import say
+from mechanisms.validation import UserError, require_whole
+
+DECAYS = ("decay_budget", "decay_a_step")
+HISTORY = ["step", "layer", "feature", "max_activation"]
+"""What tells which features were ever dead."""
+
+
+class SparsityMonitor:
+    """Measures the features of a model epoch after epoch: how sparse they are, and what moves their scales.
+
+    Make it before the first step, with the optimizer if forces are wanted, and call `epoch` after each epoch. The model is looked
+    at in evaluation mode, without gradients or autocast; its modes and all random generators are put back, and it keeps no hooks.
+    With an optimizer: the loss force, the regularizer force and the denominator of each scale at the last step, and how far
+    weight decay alone could have shrunk the scales so far (`full_scale.monitor.optimizer_forces`). A penalty that is part of the
+    loss counts as loss.
+
+    Args:
+        model: called with images on its first axis; wrappers for data parallelism and compilation are looked through.
+        optimizer: of `torch.optim`; its steps are followed until `close`.
+        epochs: how often `epoch` will be called in the whole training, for the decay budget that is still to come.
+        most_images: at most this many images are looked at each time, the first ones.
+        batch_size: of the column `batch_activity`.
+        log_dir: folder for TensorBoard, if it is installed.
+        verbose: whether each epoch prints a line.
+
+    Raises:
+        UserError: the model cannot be traced or has no features, or the optimizer does not move its scales.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer | None = None,
+        *,
+        epochs: int | None = None,
+        most_images: int | None = None,
+        batch_size: int = 128,
+        log_dir: str | Path | None = None,
+        verbose: bool = True,
+    ) -> None:
+        for field, value in (("epochs", epochs), ("most_images", most_images), ("batch_size", batch_size)):
+            if value is not None:
+                require_whole(field, value, 1)
+        self._model, self._epochs, self._most, self._batch_size = unwrapped(model), epochs, most_images, batch_size
+        scales = [layer.norm.weight for layer in observable(self._model).layers if layer.norm is not None]
+        self._probe = None if optimizer is None else OptimizerProbe(optimizer, scales)
+        self._start = 0 if self._probe is None else self._probe.steps
+        self._tables: dict[int, pd.DataFrame] = {}
+        self._rows: dict[int, pd.DataFrame] = {}
+        self._layers = pd.DataFrame()
+        self._verbose, self._writer = verbose, None if log_dir is None else _writer(log_dir)
+        if not scales:
+            say(f"{type(self._model).__name__} has no normalization with scales: only its activations are measured")
+        if self._probe is not None and not self._probe.is_known:
+            say(f"forces and denominators stay unknown: there is no law here of {type(optimizer).__name__} with these options")
+
+    def __enter__(self) -> SparsityMonitor:
+        """Itself; it is closed at the end."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Closes it."""
+        self.close()
+
+    def close(self) -> None:
+        """Stops following the optimizer and closes the files of TensorBoard; what was measured stays."""
+        for part in (self._probe, self._writer):
+            if part is not None:
+                part.close()
+
+    def epoch(self, images: Images) -> pd.DataFrame:
+        """One row a feature, with the columns of the `features` table (`mechanisms.records.columns`).
+
+        `step` counts the optimizer's steps, or without an optimizer the calls. A second call at the same step replaces the first.
+
+        Args:
+            images: a tensor (N, …), a loader of tensors or of tuples that begin with one, or `AbstractExamples`.
+
+        Raises:
+            UserError: the images cannot be used, or the features are no longer those of the last epoch.
+        """
+        step = len(self._tables) + 1 if self._probe is None else self._probe.steps
+        network, observation = look(self._model, images, self._most)
+        table = feature_table(network, observation, self._batch_size)
+        self._require_same_features(table)
+        table.insert(0, "step", step)
+        extra = self._by_feature(network.layers)
+        if self._probe is not None:
+            table = table.assign(**{name: extra[name] for name in FORCES})
+        self._tables.pop(step, None)
+        self._tables[step] = table
+        images_seen = len(observation.labels)
+        self._rows.pop(step, None)
+        self._rows[step] = self._summary(table.assign(**extra), "run").assign(images=images_seen)
+        self._layers = self._summary(table.assign(**extra), "layer")
+        if self._verbose:
+            say(_line(len(self._rows), self._rows[step].iloc[0].to_dict()))
+        self._log(step)
+        return table
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """All tables that `epoch` gave, one after the other: what `mechanisms.measures` takes.
+
+        Raises:
+            UserError: there was no epoch yet.
+        """
+        self._require_epoch()
+        return pd.concat(self._tables.values(), ignore_index=True)
+
+    def epochs(self) -> pd.DataFrame:
+        """One row an epoch, with the columns of `layers` over all layers, and how many `images` were looked at.
+
+        Raises:
+            UserError: there was no epoch yet.
+        """
+        self._require_epoch()
+        return pd.concat(self._rows.values(), ignore_index=True)
+
+    def layers(self) -> pd.DataFrame:
+        """One row a layer, at the last epoch.
+
+        `features`; `sparsity_by_activation` and `sparsity_by_scale`; `ever_dead` and `revived`, numbers of features, by
+        activation at the epochs so far; the mean `selectivity`; and with an optimizer the median `denominator`, `dominance`, and
+        the median decay budgets in e-folds: `decay_budget` so far, and `decay_budget_to_come` at the rate of the last step.
+
+        Raises:
+            UserError: there was no epoch yet.
+        """
+        self._require_epoch()
+        return self._layers
+
+    def _require_epoch(self) -> None:
+        if not self._tables:
+            raise UserError("nothing was measured yet: call epoch(images) first")
+
+    def _require_same_features(self, table: pd.DataFrame) -> None:
+        named = ["layer", "feature"]
+        if self._tables and not table[named].equals(next(iter(self._tables.values()))[named]):
+            raise UserError("the model no longer has the features it had: make a new SparsityMonitor for it")
+
+    def _by_feature(self, layers: tuple[FeatureLayer, ...]) -> dict[str, np.ndarray]:
+        """Name → one value a feature, of what only an optimizer tells; empty without one."""
+        if self._probe is None:
+            return {}
+        parts: dict[str, list[np.ndarray]] = {name: [] for name in (*FORCES, *DECAYS)}
+        for layer in layers:
+            known = {} if layer.norm is None else self._probe.forces(layer.norm.weight) | self._probe.decay(layer.norm.weight)
+            for name, values in parts.items():
+                missing = np.full(layer.features, np.nan, np.float32)
+                values.append(known[name].numpy(force=True) if name in known else missing)
+        return {name: np.concatenate(values) for name, values in parts.items()}
+
+    def _summary(self, table: pd.DataFrame, per: str) -> pd.DataFrame:
+        """One row, or with per="layer" one a layer, of a table with the columns of `_by_feature`."""
+        groups = grouped(table, moment_columns(table, per))
+        found = groups.agg(features=("feature", "size"), selectivity=("selectivity", "mean"))
+        for by in CRITERIA:
+            found[f"sparsity_by_{by}"] = sparsity(table, by, per=per)["sparsity"].to_numpy()
+        counts = histories(pd.concat([past[HISTORY] for past in self._tables.values()]), per=per)
+        found["ever_dead"], found["revived"] = counts["ever_inactive"].to_numpy(), counts["revived"].to_numpy()
+        if self._probe is not None:
+            found["denominator"] = groups["denominator"].median()
+            found["dominance"] = dominance(table, per)["dominance"].to_numpy()
+            found["decay_budget"] = groups["decay_budget"].median()
+            found["decay_budget_to_come"] = groups["decay_a_step"].median() * self._steps_to_come()
+        return found.reset_index()
+
+    def _steps_to_come(self) -> float:
+        """Steps until the end of the training, at as many an epoch as so far; NaN where its length is unknown."""
+        past = [step - self._start for step in self._tables if step > self._start]
+        if self._epochs is None or not past:
+            return math.nan
+        return max(0, self._epochs - len(past)) * max(past) / len(past)
+
+    def _log(self, step: int) -> None:
+        if self._writer is None:
+            return
+        for name, value in self._rows[step].drop(columns=["step", "features", "images"]).iloc[0].items():
+            self._writer.add_scalar(f"features/{name}", value, step)
+        for row in self._layers.to_dict("records"):
+            self._writer.add_scalar(f"sparsity_by_activation/{row['layer']}", row["sparsity_by_activation"], step)
+        self._writer.flush()
+
+
+def _line(number: int, row: Mapping[Any, Any]) -> str:
+    """What an epoch prints."""
+    parts = [
+        f"epoch {number} (step {row['step']:.0f}): on {row['images']:.0f} images"
+        f" {100 * row['sparsity_by_activation']:.1f} % of {row['features']:.0f} features dead",
+        f"{100 * row['sparsity_by_scale']:.1f} % by scale",
+        f"ever dead {row['ever_dead']:.0f}, revived {row['revived']:.0f}",
+        f"selectivity {row['selectivity']:.3f}",
+    ]
+    if "denominator" in row:
+        parts.append(f"denominator {row['denominator']:.2g}")
+        parts.append(f"regularizer ahead of the loss on {100 * row['dominance']:.0f} %")
+        ahead = "" if math.isnan(row["decay_budget_to_come"]) else f", {row['decay_budget_to_come']:.2g} to come"
+        parts.append(f"decay budget {row['decay_budget']:.2g}{ahead}")
+    return "; ".join(parts)
+
+
+def _writer(log_dir: str | Path) -> Any:
+    """What writes for TensorBoard; None, and a line that says so, where that is not installed."""
+    try:
+        return importlib.import_module("torch.utils.tensorboard").SummaryWriter(str(log_dir))
+    except ImportError:
+        say(f"nothing is written to {log_dir}: TensorBoard is not installed (pip install tensorboard)")
+        return None

@@ -1,0 +1,171 @@
+"""Which channels must go together, where they are read, and which parameters hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+from torch import Tensor, fx
+
+from full_scale.removal.analysis.graph import TracedNetwork, module_of, operation, shape
+from full_scale.removal.analysis.values import UNIFORM, Values
+
+Units = np.ndarray
+"""One number a channel; channels with the same number, or with tied numbers, can only be removed together."""
+
+
+@dataclass(frozen=True)
+class Channels:
+    """A tensor's channel axis, and for each index on it its unit and what is known of its values."""
+
+    axis: int
+    units: Units
+    values: Values
+
+    def with_values(self, values: Values) -> Channels:
+        """The same channels with other values."""
+        return Channels(self.axis, self.units, values)
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One axis of a parameter or buffer, with the unit of each index."""
+
+    name: str
+    axis: int
+    units: Units
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A convolution or linear map without groups that reads channels: `weight` has one index a channel on `axis`.
+
+    `node` is the operation; with `folds` a uniform constant input is the same at all outputs, so that it can become a bias.
+    """
+
+    node: fx.Node
+    weight: str
+    axis: int
+    channels: Channels
+    folds: bool
+
+
+@dataclass(frozen=True)
+class Grouped:
+    """A convolution with groups, which loses whole groups only: `units` has one unit a group."""
+
+    weight: str
+    units: Units
+
+
+@dataclass
+class Tracker:
+    """What is found on the way through a graph; the operations of `full_scale.removal.analysis.operations` fill it."""
+
+    traced: TracedNetwork
+    rounding: float
+    states: dict[fx.Node, list[Channels | None]] = field(default_factory=dict)
+    slots: list[Slot] = field(default_factory=list)
+    readers: list[Reader] = field(default_factory=list)
+    grouped: list[Grouped] = field(default_factory=list)
+    count: int = 0
+    ties: list[tuple[Units, Units]] = field(default_factory=list)
+    locks: list[tuple[Units, str]] = field(default_factory=list)
+    patterns: dict[tuple[str, int], int] = field(default_factory=dict)
+
+    def new_units(self, count: int) -> Units:
+        """Units that are tied to nothing yet."""
+        self.count += count
+        return np.arange(self.count - count, self.count)
+
+    def tie(self, a: Units, b: Units) -> None:
+        """Channels at the same place of both can only be removed together."""
+        self.ties.append((a, b))
+
+    def lock(self, units: Units, reason: str) -> None:
+        """These channels stay."""
+        self.locks.append((units, reason))
+
+    def state(self, node: object) -> Channels | None:
+        """What is known of the channels of a tensor; None where nothing is."""
+        found = self.states.get(node, [None]) if isinstance(node, fx.Node) else [None]
+        return found[0] if found else None
+
+    def lock_inputs(self, node: fx.Node, reason: str) -> None:
+        """All channels that an operation reads stay."""
+        for read in node.all_input_nodes:
+            for channels in self.states.get(read, []):
+                if channels is not None:
+                    self.lock(channels.units, reason)
+
+    def channels(self, node: fx.Node, axis: int) -> Channels:
+        """The channels of a tensor on an axis that an operation works on; locked ones if they were not followed up to here."""
+        found, count = self.state(node), shape(node)[axis]
+        if found is not None and found.axis == axis:
+            return found
+        units, values = self.new_units(count), Values.unknown(count)
+        self.lock(units, f"its channels are not followed through {describe(node)}")
+        if found is not None:
+            self.lock(found.units, f"another axis is mixed at {describe(node)}")
+            values = found.values.hull(count)
+        return Channels(axis, units, values)
+
+    def holds(self, node: object) -> bool:
+        """Whether a node is a parameter, a buffer or a constant."""
+        return isinstance(node, fx.Node) and node.name in self.traced.tensors
+
+    def value(self, node: object) -> Tensor | None:
+        """A parameter, buffer or constant in float64 on the CPU; None for None."""
+        return None if node is None else self.traced.tensors[node.name].detach().double().cpu()  # type: ignore[attr-defined]
+
+    def claim(self, node: object, axis: int, units: Units) -> None:
+        """These units are the indices on an axis of a parameter; they are locked if it is used elsewhere too."""
+        if not isinstance(node, fx.Node):
+            return
+        name = self.traced.names.get(node.name)
+        if name is None:
+            self.lock(units, f"{node.name} is a constant of the traced code")
+        elif len(node.users) > 1 or name in self.traced.shared:
+            self.lock(units, f"{name} is shared")
+        else:
+            self.slots.append(Slot(name, axis, units))
+
+    def pattern(self, node: fx.Node, before: Tensor, borders: bool) -> Tensor:
+        """The patterns after a linear map of positions, the same for all channels; one without borders keeps a uniform one."""
+        known = {
+            old: UNIFORM if old == UNIFORM and not borders else self.patterns.setdefault((node.name, old), len(self.patterns) + 1)
+            for old in set(before.tolist())
+        }
+        return torch.tensor([known[old] for old in before.tolist()], dtype=torch.int64)
+
+    def components(self) -> np.ndarray:
+        """For each unit the number of its component: all units that are tied to one another, directly or not."""
+        if not self.count:
+            return np.zeros(0, int)
+        a, b = (np.concatenate([np.zeros(0, int), *(pair[side] for pair in self.ties)]) for side in (0, 1))
+        edges = coo_matrix((np.ones(len(a)), (a, b)), shape=(self.count, self.count))
+        return np.asarray(connected_components(edges, directed=False)[1])
+
+    def lock_reasons(self, components: np.ndarray) -> dict[int, str]:
+        """Component → why it stays, for those that are locked; the first reason found."""
+        reasons: dict[int, str] = {}
+        for units, reason in self.locks:
+            for component in np.unique(components[units]).tolist():
+                reasons.setdefault(component, reason)
+        return reasons
+
+
+def describe(node: fx.Node) -> str:
+    """An operation and the module it belongs to, for messages."""
+    if node.op == "placeholder":
+        return f"the input {node.name}"
+    return f"{operation(node) or node.name} in {module_of(node)}"
+
+
+def repeated(units: Iterable[int], times: int) -> Units:
+    """Each unit `times` times in a row."""
+    return np.repeat(np.asarray(units), times)

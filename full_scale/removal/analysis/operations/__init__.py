@@ -1,0 +1,49 @@
+"""What each operation of a graph does to channels.
+
+To add an operation: one entry here, of a function (tracker, node) → the channels of what it puts out, None where they are not
+followed, a list where it puts out several tensors. An operation that is not listed, or fails, is named in the report and left
+alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from full_scale.removal.analysis.operations import contractions, pointwise, pooling, shapes
+
+Operation = Callable[..., Any]
+
+OPERATIONS: dict[str, Operation] = {
+    **dict.fromkeys(("conv1d", "conv2d", "conv3d"), contractions.convolution),
+    **dict.fromkeys(("conv_transpose1d", "conv_transpose2d", "conv_transpose3d"), contractions.transposed_convolution),
+    "linear": contractions.linear,
+    **dict.fromkeys(pointwise.UNARY, pointwise.unary),
+    **dict.fromkeys(("add", "sub", "mul", "div"), pointwise.binary),
+    "prelu": pointwise.prelu,
+    **dict.fromkeys(("_native_batch_norm_legit_no_training", "_native_batch_norm_legit"), pointwise.batch_norm),
+    **dict.fromkeys(("clone", "alias", "detach", "contiguous", "dropout", "_to_copy", "lift_fresh_copy"), pointwise.same),
+    **dict.fromkeys(("view", "reshape", "_unsafe_view", "flatten", "unflatten"), shapes.view),
+    **dict.fromkeys(("permute", "transpose", "unsqueeze", "squeeze"), shapes.moved),
+    "expand": shapes.expanded,
+    "cat": shapes.cat,
+    **dict.fromkeys(("pad", "constant_pad_nd"), shapes.pad),
+    **dict.fromkeys((f"{kind}_pad{n}d" for kind in ("reflection", "replication") for n in (1, 2, 3)), shapes.reflected),
+    **dict.fromkeys(("slice", "select"), shapes.part),
+    **dict.fromkeys(("split", "split_with_sizes", "chunk"), shapes.split),
+    **dict.fromkeys((f"max_pool{n}d" for n in (1, 2, 3)), pooling.max_pool),
+    **dict.fromkeys((f"avg_pool{n}d" for n in (1, 2, 3)), pooling.average_pool),
+    **dict.fromkeys((f"adaptive_avg_pool{n}d" for n in (1, 2, 3)), pooling.resized),
+    **dict.fromkeys(
+        (
+            "upsample_nearest1d",
+            "upsample_nearest2d",
+            "upsample_nearest3d",
+            "upsample_linear1d",
+            "upsample_bilinear2d",
+            "upsample_trilinear3d",
+        ),
+        pooling.resized,
+    ),
+    **dict.fromkeys(("mean", "amax", "amin"), pooling.mean),
+}

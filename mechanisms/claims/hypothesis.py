@@ -1,0 +1,154 @@
+"""From an estimate and an expectation to a verdict: supported, refuted or undecided, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mechanisms.measures.statistics import Estimate
+from mechanisms.records.loading import Need
+
+SUPPORTED, REFUTED, UNDECIDED = "supported", "refuted", "undecided"
+LEAST_REPLICATES = 3
+"""Nothing is called supported on fewer replicates (paired seeds, or independent features of the toy)."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One measured quantity against its expectation."""
+
+    quantity: str
+    expected: str
+    found: Estimate
+    verdict: str
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a hypothesis says of one quantity before it is measured.
+
+    `sign` +1 or -1: it has this sign and is at least `size` large; 0: it is `center` ± `size`.
+    """
+
+    quantity: str
+    sign: int
+    size: float
+    center: float = 0.0
+
+    @property
+    def expected(self) -> str:
+        """The prediction as a text."""
+        return _signed(self.sign, self.size) if self.sign else _around(self.center, self.size)
+
+    def against(self, found: Estimate) -> Finding:
+        """The prediction beside what was found."""
+        if self.sign:
+            return expect_sign(self.quantity, found, self.sign, self.size)
+        return expect_value(self.quantity, found, self.center, self.size)
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """A claim that can fail.
+
+    Attributes:
+        name: H1 … for claims of the papers, P1 … for predictions of the theory.
+        statement: the claim in one sentence.
+        source: where it comes from.
+        refuted_if: what would refute it.
+        needs: the records that decide it.
+        judge: one table for each need → findings.
+        predictions: what `judge` compares with, where that is known before any record is made.
+        explanation: the explanation of the effect that the claim follows from, in a word or two, where several compete.
+    """
+
+    name: str
+    statement: str
+    source: str
+    refuted_if: str
+    needs: tuple[Need, ...]
+    judge: Callable[..., tuple[Finding, ...]]
+    predictions: tuple[Prediction, ...] = ()
+    explanation: str = ""
+
+    @property
+    def layer(self) -> str:
+        """The layer of its records."""
+        return self.needs[0].layer
+
+
+def compared(
+    predictions: tuple[Prediction, ...], measure: Callable[..., Mapping[str, Estimate]]
+) -> Callable[..., tuple[Finding, ...]]:
+    """The `judge` of a hypothesis that is nothing but predictions of quantities that `measure` reads from the tables."""
+
+    def judge(*tables: Any) -> tuple[Finding, ...]:
+        found = measure(*tables)
+        return tuple(prediction.against(found[prediction.quantity]) for prediction in predictions)
+
+    return judge
+
+
+def _around(center: float, tolerance: float) -> str:
+    return f"{center:.4g} ± {tolerance:.2g}"
+
+
+def _signed(sign: int, smallest: float) -> str:
+    return f"{'>' if sign > 0 else '<'} 0" + (f", at least {smallest:g}" if smallest else "")
+
+
+def expect_value(quantity: str, found: Estimate, predicted: float, tolerance: float, *, exact: bool = False) -> Finding:
+    """Supported if the whole interval is within `predicted` ± `tolerance`, refuted if none of it is.
+
+    `exact` marks a result without randomness, for which one replicate is enough.
+    """
+    low, high = found.low - predicted, found.high - predicted
+    expected = _around(predicted, tolerance)
+    if low > tolerance or high < -tolerance:
+        return Finding(quantity, expected, found, REFUTED)
+    if max(abs(low), abs(high)) <= tolerance:
+        return _supported(quantity, expected, found, exact)
+    return Finding(quantity, expected, found, UNDECIDED, "the interval is wider than the tolerance: more seeds")
+
+
+def expect_sign(quantity: str, found: Estimate, sign: int, smallest: float = 0.0) -> Finding:
+    """Supported if the whole interval has the expected sign, refuted if it excludes an effect of `smallest` of that sign."""
+    low, high = sorted((sign * found.low, sign * found.high))
+    expected = _signed(sign, smallest)
+    if high < smallest or (high <= 0 and low < 0):
+        return Finding(quantity, expected, found, REFUTED)
+    if low > 0 and sign * found.value >= smallest:
+        return _supported(quantity, expected, found, exact=False)
+    why = "no variation was seen" if low == high == 0 else "the interval includes both signs: more seeds"
+    return Finding(quantity, expected, found, UNDECIDED, why)
+
+
+def expect_condition(quantity: str, found: Estimate, low: float, high: float, advice: str) -> Finding | None:
+    """None where a condition of a comparison holds (value within bounds), else an undecided finding with advice."""
+    if low <= found.value <= high:
+        return None
+    return Finding(quantity, f"{low:g} to {high:g}", found, UNDECIDED, advice)
+
+
+def _supported(quantity: str, expected: str, found: Estimate, exact: bool) -> Finding:
+    if found.n < LEAST_REPLICATES and not exact:
+        why = f"too few replicates: {found.n}, at least {LEAST_REPLICATES}"
+        return Finding(quantity, expected, found, UNDECIDED, why)
+    return Finding(quantity, expected, found, SUPPORTED)
+
+
+def overall(findings: tuple[Finding, ...]) -> tuple[str, str]:
+    """(verdict, why) of a hypothesis: refuted if any finding is, supported if all are, else undecided with the first reason."""
+    for verdict in (REFUTED, UNDECIDED):
+        for finding in findings:
+            if finding.verdict == verdict:
+                reason = finding.why or f"found {finding.found.value:.4g}, expected {finding.expected}"
+                return verdict, f"{finding.quantity}: {reason}"
+    return (SUPPORTED, "") if findings else (UNDECIDED, "nothing was measured")
+
+
+def exactly(value: Any, n: int = 1) -> Estimate:
+    """The estimate of a quantity without randomness."""
+    return Estimate(float(value), float(value), float(value), n)

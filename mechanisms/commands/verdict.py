@@ -1,0 +1,124 @@
+"""Judge the hypotheses by the records of both layers: supported, refuted or undecided, and why."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from mechanisms.claims import all_hypotheses
+from mechanisms.claims.hypothesis import UNDECIDED, Finding, Hypothesis, overall
+from mechanisms.claims.preregistration import status
+from mechanisms.command_line.framework import add_json_argument, add_runs_argument, print_rows
+from mechanisms.records.loading import MissingRecords, load
+from mechanisms.records.store import Store
+from mechanisms.records.suites import PRESETS
+from mechanisms.system.progress import say
+from mechanisms.validation import InvalidValue, require_whole
+
+LAYERS = ("toy", "full_scale")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of the verb."""
+    parser.add_argument("names", nargs="*", metavar="NAME", help="hypotheses, such as P2 (all, if none is named)")
+    parser.add_argument("--layer", choices=LAYERS, help="only those of one layer")
+    parser.add_argument("--preset", choices=PRESETS, default=PRESETS[0], help="size of the networks' experiments (%(default)s)")
+    parser.add_argument("--seeds", type=int, help="replicates of the networks' experiments (as many as each hypothesis asks for)")
+    parser.add_argument("--run-missing", action="store_true", help="make missing full-scale records too, not only toy ones")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes for making records (%(default)s)")
+    add_runs_argument(parser)
+    add_json_argument(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Judges the chosen hypotheses and prints a row for each finding."""
+    require_whole("--jobs", options.jobs, 1)
+    if options.seeds is not None:
+        require_whole("--seeds", options.seeds, 1)
+    Store(options.runs, "toy").require_writable()
+    hypotheses = [at_size(hypothesis, options.preset, options.seeds) for hypothesis in chosen(options.names, options.layer)]
+    rows = [row for hypothesis in hypotheses for row in judged(hypothesis, options)]
+    print_rows(rows if options.json else [_short(row) for row in rows], options.json)
+
+
+def chosen(names: list[str], layer: str | None) -> list[Hypothesis]:
+    """The hypotheses of these names and this layer, all where nothing is named."""
+    known = all_hypotheses()
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise InvalidValue(f"unknown hypothesis {unknown[0]!r}: there are " + ", ".join(known))
+    return [h for name, h in known.items() if (not names or name in names) and layer in (None, h.layer)]
+
+
+def at_size(hypothesis: Hypothesis, preset: str, seeds: int | None = None) -> Hypothesis:
+    """The hypothesis about experiments of another size and on other replicates; those of the toy layer have one size."""
+    if hypothesis.layer == "toy":
+        return hypothesis
+    size = () if preset == PRESETS[0] else (f"preset={preset}",)
+    needs = (replace(need, overrides=(*size, *need.overrides), seeds=seeds or need.seeds) for need in hypothesis.needs)
+    return replace(hypothesis, needs=tuple(needs))
+
+
+def judged(hypothesis: Hypothesis, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """One row for the verdict of a hypothesis and one for each of its findings."""
+    say(f"{hypothesis.name}: {hypothesis.statement}")
+    findings, verdict, why = judge(hypothesis, options.runs, options.jobs, options.run_missing)
+    head = {
+        "hypothesis": hypothesis.name,
+        "verdict": verdict,
+        "why": why,
+        "statement": hypothesis.statement,
+        "source": hypothesis.source,
+        "made": status(hypothesis, options.runs) if findings else "",
+        "refuted_if": hypothesis.refuted_if,
+        "records": [need.command for need in hypothesis.needs],
+    }
+    return [head, *({"hypothesis": hypothesis.name, **_row(finding)} for finding in findings)]
+
+
+def judge(hypothesis: Hypothesis, runs: Path, jobs: int, run_missing: bool) -> tuple[tuple[Finding, ...], str, str]:
+    """(findings, verdict, why) of a hypothesis; undecided, with the command, where full-scale records are missing."""
+    try:
+        tables = [load(need, runs, jobs=jobs, run_missing=run_missing or need.layer == "toy") for need in hypothesis.needs]
+    except MissingRecords as missing:
+        return (), UNDECIDED, f"records are missing: {missing}"
+    findings = hypothesis.judge(*tables)
+    return findings, *overall(findings)
+
+
+def _row(finding: Finding) -> dict[str, Any]:
+    found = finding.found
+    return {
+        "verdict": finding.verdict,
+        "quantity": finding.quantity,
+        "expected": finding.expected,
+        "found": found.value,
+        "low": found.low if abs(found.low) < 1e300 else None,
+        "high": found.high if abs(found.high) < 1e300 else None,
+        "n": found.n,
+        "why": finding.why,
+    }
+
+
+def _short(row: dict[str, Any]) -> dict[str, Any]:
+    """The columns that fit on a screen: a verdict in capitals above its findings."""
+    if "quantity" not in row:
+        return {
+            "hypothesis": row["hypothesis"],
+            "verdict": str(row["verdict"]).upper(),
+            "quantity": row["why"],
+            "made": row["made"],
+        }
+    interval = f"[{row['low']:.4g}, {row['high']:.4g}]" if None not in (row["low"], row["high"]) else "-"
+    return {
+        "hypothesis": "",
+        "verdict": row["verdict"],
+        "quantity": row["quantity"],
+        "expected": row["expected"],
+        "found": row["found"],
+        "95 % interval": interval,
+        "n": row["n"],
+    }

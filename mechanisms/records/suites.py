@@ -1,0 +1,121 @@
+"""What the bookkeeping has to know of a layer: its experiments, how to run a spec, how to summarize records."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from mechanisms.records.specs import field_types, override_all, parse_override, spec_id
+from mechanisms.validation import InvalidValue, UserError, require_choice
+
+PRESETS = ("demo", "short", "paper")
+"""Sizes of an experiment that has a parameter `preset`: minutes on two cores, hours on them, the papers' own size."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A command-line option that says where and how to compute, not what: no part of a spec.
+
+    It travels as an environment variable, so that worker processes see it too; an option without `metavar` is a switch ("1").
+    `folder` is the default of an option that names a folder.
+    """
+
+    option: str
+    variable: str
+    help: str
+    metavar: str | None = None
+    folder: str | None = None
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer; the texts are "MODULE" or "MODULE:FUNCTION" and are imported when they are needed, not before.
+
+    `run_together` takes several (spec, seed, folder for checkpoints) and makes them in turn in one process. `blocks` cuts a spec
+    into the specs of its blocks, in the order of the whole; each has a record of its own. `read_spec` makes a spec of what a
+    manifest says. `device_variable` is the environment variable that names the device, where runs may compute on a GPU. A
+    `resumable` layer's `run` takes a third argument, the folder for checkpoints. `reference` holds committed records, which
+    stand in for those not made here.
+    """
+
+    name: str
+    experiments: str
+    run: str
+    summarize: str
+    run_together: str | None = None
+    blocks: str | None = None
+    read_spec: str | None = None
+    device_variable: str | None = None
+    settings: tuple[Setting, ...] = ()
+    resumable: bool = False
+    reference: Path | None = None
+
+    def names(self) -> dict[str, Callable[[], tuple[Any, ...]]]:
+        """Name → function of every experiment: the public functions of the experiments module, or of a package's modules."""
+        found = {}
+        for module in _modules(self.experiments):
+            for name, function in vars(module).items():
+                if inspect.isfunction(function) and function.__module__ == module.__name__ and not name.startswith("_"):
+                    found[name] = function
+        return dict(sorted(found.items()))
+
+    def specs(self, experiment: str, overrides: list[str] | tuple[str, ...] = ()) -> tuple[Any, ...]:
+        """The distinct specs of an experiment with overrides ("field=value") applied to each, in the order given.
+
+        Where the experiment has a parameter `preset`, "preset=NAME" is its value and no field.
+        """
+        found = self.names()
+        if experiment not in found:
+            raise InvalidValue(f"unknown experiment {experiment!r}: {self.name} has " + ", ".join(found))
+        fields = [parse_override(text) for text in overrides]
+        takes_preset = "preset" in inspect.signature(found[experiment]).parameters
+        given = {field: value for field, value in fields if field == "preset"}
+        if given and not takes_preset:
+            raise UserError(f"preset={given['preset']}: the experiment {experiment} has one size and takes no preset")
+        for value in given.values():
+            require_choice("preset", value, PRESETS)
+        specs = found[experiment](**given)
+        changes = [(field, value) for field, value in fields if field not in given]
+        specs = tuple(_with(spec, changes) for spec in specs)
+        if self.blocks:
+            specs = tuple(block for spec in specs for block in resolve(self.blocks)(spec))
+        return tuple({spec_id(spec): spec for spec in specs}.values())
+
+
+def _modules(name: str) -> list[ModuleType]:
+    module = importlib.import_module(name)
+    inner = pkgutil.iter_modules(getattr(module, "__path__", ()))
+    return [module, *(importlib.import_module(f"{name}.{one.name}") for one in inner)]
+
+
+def _with(spec: Any, changes: list[tuple[str, Any]]) -> Any:
+    if "axes" in field_types(type(spec)):
+        return functools.reduce(lambda grid, change: grid.with_field(*change), changes, spec)
+    for field, value in changes:
+        if isinstance(value, list) and isinstance(_field(spec, field), int | float | str):
+            raise UserError(f"{field}={value}: this layer takes one value a field; run the command once for each")
+    return override_all(spec, changes)
+
+
+def _field(spec: Any, path: str) -> Any:
+    for part in path.split("."):
+        spec = getattr(spec, part, None)
+    return spec
+
+
+def summary_line(function: Callable[..., Any]) -> str:
+    """The first line of a docstring."""
+    return (inspect.getdoc(function) or "").partition("\n")[0]
+
+
+def resolve(path: str) -> Any:
+    """The object that "MODULE:NAME" names."""
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(module), name)

@@ -1,0 +1,4 @@
+"""Engines: the same loop over steps as compiled code (numba), as NumPy arrays, and over torch optimizers.
+
+Imports `mechanisms.law` and `mechanisms.system`.
+"""
