@@ -10,6 +10,8 @@ from mechanisms.measures.statistics import Estimate
 from mechanisms.records.loading import Need
 
 SUPPORTED, REFUTED, UNDECIDED = "supported", "refuted", "undecided"
+ROUNDING = 1e-12
+"""Differences below this are errors of floating-point summation."""
 LEAST_REPLICATES = 3
 """Nothing is called supported on fewer replicates (paired seeds, or independent features of the toy)."""
 
@@ -117,6 +119,7 @@ def expect_sign(quantity: str, found: Estimate, sign: int, smallest: float = 0.0
     """Supported if the whole interval has the expected sign, refuted if it excludes an effect of `smallest` of that sign."""
     low, high = sorted((sign * found.low, sign * found.high))
     expected = _signed(sign, smallest)
+    smallest -= ROUNDING  # a tie is no refutation: ρ = ½ can come out as 0.4999999999999999
     if high < smallest or (high <= 0 and low < 0):
         return Finding(quantity, expected, found, REFUTED)
     if low > 0 and sign * found.value >= smallest:

@@ -183,7 +183,8 @@ def _death(recipe: Recipe) -> str:
     if critical is None:
         least = settles(recipe, recipe.regularizer, rare)
         return (
-            "No threshold: rare features shrink but are not expected to die outright; "
+            "For one feature alone there is no threshold: rare ones shrink but do not die outright (the filters of a network "
+            "do, where the decay is strong enough); "
             f"one with p = {rare:g} keeps {least:.2g} of its effect ({assumed})."
         )
     who = "all features" if critical >= 1 else f"features that fewer than {critical:.2g} of the exemplars use"
@@ -197,7 +198,8 @@ def _norm(recipe: Recipe) -> str:
     if recipe.decayed == "all":
         return "BatchNorm is decayed, so both factors of scale × outgoing weight are."
     return (
-        "BatchNorm is left out of the decay, so one factor of scale × outgoing weight is free: expected to prevent most deaths."
+        "BatchNorm is left out of the decay, so one factor of scale × outgoing weight is free; "
+        "that does not keep filters of a network alive (H14 is refuted)."
     )
 
 
@@ -218,8 +220,9 @@ def _advice(recipe: Recipe) -> Iterator[str]:
         "To encourage sparsity: couple the decay, decay BatchNorm too, train longer; "
         f"coupled {enough:.2g} is expected to kill what fewer than {rare:g} of the exemplars use (k = {k:g})."
     )
-    how = "decouple the decay (AdamW), or leave" if recipe.rule.normalizing else "leave"
-    yield f"To prevent it: {how} BatchNorm out; or stay under coupled {keep:.2g} to keep what {ACTIVITIES[0]:g} of them use."
+    yield f"To prevent it: stay under coupled {keep:.2g} to keep what {ACTIVITIES[0]:g} of them use (k = {k:g})."
+    if recipe.rule.normalizing:
+        yield "Decoupling alone prevents nothing: a decoupled or independent decay with the same pull kills filters too."
 
 
 def recipe_rows(recipe: Recipe) -> dict[str, Any]:

@@ -82,3 +82,10 @@ def test_conditions_speak_only_when_they_fail():
     assert expect_condition("gap", exactly(0.0), -0.1, 0.1, "match them") is None
     finding = expect_condition("gap", exactly(1.0), -0.1, 0.1, "match them")
     assert (finding.verdict, finding.why) == (UNDECIDED, "match them")
+
+
+def test_a_tie_with_the_smallest_effect_is_not_refuted_by_rounding():
+    just = 0.4999999999999999
+    assert expect_sign("ρ", Estimate(just, just, just, 3), 1, 0.5).verdict == SUPPORTED
+    assert expect_sign("ρ", Estimate(-just, -just, -just, 3), -1, 0.5).verdict == SUPPORTED
+    assert expect_sign("ρ", Estimate(0.49, 0.49, 0.49, 3), 1, 0.5).verdict == REFUTED

@@ -1,0 +1,154 @@
+"""The whole toolkit under one name; each public name is imported when it is first used.
+
+>>> import implicit_sparsity
+>>> sorted(implicit_sparsity.__all__)[:3]
+['Recipe', 'SparsityMonitor', '__version__']
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from mechanisms.records.loading import Need
+
+_HOMES = {
+    "audit": "full_scale.removal",
+    "shrink": "full_scale.removal",
+    "prune": "full_scale.removal",
+    "shrink_training": "full_scale.removal",
+    "SparsityMonitor": "full_scale.monitor",
+    "Recipe": "mechanisms.theory.translation",
+}
+__all__ = [*_HOMES, "__version__", "draw", "load", "run", "translate", "verdicts"]  # noqa: PLE0604, F822, RUF100
+RUNS = Path("runs")
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from where it is defined."""
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("implicit-filter-sparsity")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+def run(
+    experiment: str,
+    *overrides: str,
+    suite: str | None = None,
+    seeds: int = 3,
+    table: str = "features",
+    jobs: int = 1,
+    runs: Path | str = RUNS,
+    **fields: Any,
+) -> pd.DataFrame:
+    """Make the missing records of an experiment, then load them.
+
+    Args:
+        experiment: name of an experiment, such as "digits".
+        overrides: settings to change, as on the command line ("regularizer.strength=1e-3").
+        suite: "toy" or "full_scale"; needed only for a name that both have.
+        seeds: number of replicates, seeds 0 to N-1.
+        table: which table of each record, such as "features" or "curve".
+        jobs: worker processes.
+        runs: folder of the records.
+        fields: settings to change whose names have no dot, such as steps=50.
+
+    Returns:
+        One row for each row of each record's table, with `seed` and a column "spec.FIELD" for each setting.
+
+    Raises:
+        UserError: a setting is not valid, or a run failed.
+    """
+    from figures.needs import make
+
+    need = _need(experiment, overrides, suite, seeds, table, fields)
+    make(need, Path(runs), jobs)
+    return _loaded(need, Path(runs))
+
+
+def load(
+    experiment: str,
+    *overrides: str,
+    suite: str | None = None,
+    seeds: int = 3,
+    table: str = "features",
+    runs: Path | str = RUNS,
+    **fields: Any,
+) -> pd.DataFrame:
+    """Load the records of an experiment, as `run` does, without making any.
+
+    Records that come with the package stand in for those that were not made here.
+
+    Raises:
+        UserError: a record is missing.
+    """
+    return _loaded(_need(experiment, overrides, suite, seeds, table, fields), Path(runs))
+
+
+def draw(name: str, *, runs: Path | str = RUNS, jobs: int = 1, run_missing: bool = False) -> Figure:
+    """Draw a figure of the gallery by its name, such as "decay"; missing toy records are made first."""
+    from figures.catalogue import drawn, make_ready, module_of
+    from figures.style import styled
+
+    module = module_of(name)
+    make_ready(module, Path(runs), jobs=jobs, run_missing=run_missing)
+    with styled():
+        return drawn(module, Path(runs))
+
+
+def verdicts(*names: str, suite: str | None = None, runs: Path | str = RUNS, jobs: int = 1) -> pd.DataFrame:
+    """Judge hypotheses by their records: one row each, with `hypothesis`, `verdict`, `why` and `statement`."""
+    import pandas as pd
+
+    from mechanisms.commands.verdict import chosen, judge
+
+    rows = []
+    for one in chosen(list(names), suite):
+        _, verdict, why = judge(one, Path(runs), jobs, run_missing=False)
+        rows.append({"hypothesis": one.name, "verdict": verdict, "why": why, "statement": one.statement})
+    return pd.DataFrame(rows)
+
+
+def translate(recipe: Any) -> dict[str, Any]:
+    """Translate the weight decay of a `Recipe` into its three meanings, with what to expect of rare features."""
+    from mechanisms.theory.translation import recipe_rows
+
+    return recipe_rows(recipe)
+
+
+def _need(experiment: str, overrides: tuple[str, ...], suite: str | None, seeds: int, table: str, fields: dict[str, Any]) -> Need:
+    from figures.needs import LAYERS
+    from mechanisms.records.loading import Need
+    from mechanisms.validation import InvalidValue, UserError, require_choice, require_whole
+
+    require_whole("seeds", seeds, 1)
+    if suite is not None:
+        require_choice("suite", suite, tuple(LAYERS))
+    having = [name for name, layer in LAYERS.items() if suite in (None, name) and experiment in layer.names()]
+    if not having:
+        known = sorted({one for name, layer in LAYERS.items() if suite in (None, name) for one in layer.names()})
+        raise InvalidValue(f"unknown experiment {experiment!r}: there are " + ", ".join(known))
+    if len(having) > 1:
+        raise UserError(f"{experiment!r} is an experiment of {' and of '.join(having)}: add suite={having[0]!r}, say")
+    texts = (*overrides, *(f"{name}={json.dumps(value)}" for name, value in fields.items()))
+    return Need(having[0], experiment, texts, seeds, table)
+
+
+def _loaded(need: Need, runs: Path) -> pd.DataFrame:
+    from figures.needs import load as load_need
+
+    return load_need(need, runs)
