@@ -21,7 +21,7 @@ def unpacked(tmp_path_factory):
     source, place = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
     for name in PACKAGES:
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "README.md", "LICENSE", "implicit_sparsity.py"):
         shutil.copy(ROOT / name, source)
     built = subprocess.run(
         [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(place), str(source)],
@@ -39,6 +39,7 @@ def test_it_holds_four_packages_and_what_they_read(unpacked):
     found = {path.name for path in unpacked.iterdir() if path.is_dir()}
     assert {name for name in found if not name.endswith(".dist-info")} == PACKAGES
     inside = {path.relative_to(unpacked) for path in unpacked.rglob("*") if path.is_file()}
+    assert Path("implicit_sparsity.py") in inside
     kept = [path.relative_to(ROOT) for name in PACKAGES for path in (ROOT / name).rglob("*") if path.suffix in (".json", ".npz")]
     assert kept
     assert set(kept) <= inside
