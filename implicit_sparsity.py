@@ -73,11 +73,9 @@ def run(
     Raises:
         UserError: a setting is not valid, or a run failed.
     """
-    from figures.needs import make
+    from mechanisms.sweeps.making import run as run_need
 
-    need = _need(experiment, overrides, suite, seeds, table, fields)
-    make(need, Path(runs), jobs)
-    return _loaded(need, Path(runs))
+    return run_need(_need(experiment, overrides, suite, seeds, table, fields), Path(runs), jobs)
 
 
 def load(
@@ -96,7 +94,9 @@ def load(
     Raises:
         UserError: a record is missing.
     """
-    return _loaded(_need(experiment, overrides, suite, seeds, table, fields), Path(runs))
+    from mechanisms.records.loading import load as load_need
+
+    return load_need(_need(experiment, overrides, suite, seeds, table, fields), Path(runs))
 
 
 def draw(name: str, *, runs: Path | str = RUNS, jobs: int = 1, run_missing: bool = False) -> Figure:
@@ -131,24 +131,18 @@ def translate(recipe: Any) -> dict[str, Any]:
 
 
 def _need(experiment: str, overrides: tuple[str, ...], suite: str | None, seeds: int, table: str, fields: dict[str, Any]) -> Need:
-    from figures.needs import LAYERS
     from mechanisms.records.loading import Need
+    from mechanisms.records.suites import find_suite, suite_names
     from mechanisms.validation import InvalidValue, UserError, require_choice, require_whole
 
     require_whole("seeds", seeds, 1)
     if suite is not None:
-        require_choice("suite", suite, tuple(LAYERS))
-    having = [name for name, layer in LAYERS.items() if suite in (None, name) and experiment in layer.names()]
+        require_choice("suite", suite, suite_names())
+    asked = {name: find_suite(name).names() for name in ((suite,) if suite else suite_names())}
+    having = [name for name, experiments in asked.items() if experiment in experiments]
     if not having:
-        known = sorted({one for name, layer in LAYERS.items() if suite in (None, name) for one in layer.names()})
-        raise InvalidValue(f"unknown experiment {experiment!r}: there are " + ", ".join(known))
+        raise InvalidValue(f"unknown experiment {experiment!r}: there are " + ", ".join(sorted(set().union(*asked.values()))))
     if len(having) > 1:
         raise UserError(f"{experiment!r} is an experiment of {' and of '.join(having)}: add suite={having[0]!r}, say")
     texts = (*overrides, *(f"{name}={json.dumps(value)}" for name, value in fields.items()))
     return Need(having[0], experiment, texts, seeds, table)
-
-
-def _loaded(need: Need, runs: Path) -> pd.DataFrame:
-    from figures.needs import load as load_need
-
-    return load_need(need, runs)

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import figures.gallery
 from figures.benchmark_tables import BenchmarkTable
-from figures.needs import is_reference, load, manifests, prepare
-from mechanisms.records.loading import Need
+from mechanisms.records.loading import Need, is_reference, load, manifests
 from mechanisms.records.provenance import provenance
+from mechanisms.sweeps.making import prepare
 from mechanisms.validation import InvalidValue
 
 if TYPE_CHECKING:

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from figures.needs import missing, specs_of, store_of
 from mechanisms.claims import all_hypotheses
 from mechanisms.claims.hypothesis import UNDECIDED, Finding, Hypothesis, overall
 from mechanisms.commands.verdict import at_size
-from mechanisms.records.loading import Need, read_table
+from mechanisms.records.loading import Need, load, missing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,12 +40,8 @@ class Evidence:
 
     def table(self, need: Need) -> pd.DataFrame:
         """The table of a need, with the spec and what the manifest says of a run spread into columns."""
-        import pandas as pd
-
         if need not in self.tables:
-            store = store_of(need, self.runs)
-            folders = [store.find(spec, seed) for spec in specs_of(need) for seed in range(need.seeds)]
-            self.tables[need] = pd.concat([read_table(folder, need.table) for folder in folders], ignore_index=True)
+            self.tables[need] = load(need, self.runs)
         return self.tables[need]
 
     def judge(self, hypothesis: Hypothesis) -> Judged:

@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from figures.needs import is_reference, manifests, specs_of
-from mechanisms.records.loading import Need
+from mechanisms.records.loading import Need, is_reference, manifests, specs_of
 from mechanisms.records.specs import flatten, spec_id
 from mechanisms.system.console import in_one_text
 

@@ -16,13 +16,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from figures.catalogue import caption, commands, drawn, module_of, names, title
 from figures.evidence import MISSING, Evidence, Judged
-from figures.needs import make, missing
 from figures.records_table import experiments
 from figures.style import styled, write
 from mechanisms.claims import all_hypotheses
 from mechanisms.claims.hypothesis import REFUTED, SUPPORTED, UNDECIDED
-from mechanisms.records.loading import Need
+from mechanisms.records.loading import Need, missing
 from mechanisms.records.provenance import provenance
+from mechanisms.sweeps.making import make
 
 VERDICTS = (SUPPORTED, REFUTED, UNDECIDED, MISSING)
 

@@ -9,4 +9,5 @@ LAYER = Layer(
     summarize="toy.summary:summarize",
     blocks="toy.engines.blocks:blocks",
     read_spec="toy.spec:spec_of",
+    quick=True,
 )

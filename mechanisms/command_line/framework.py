@@ -12,13 +12,13 @@ from types import ModuleType
 from typing import Any
 
 from mechanisms.command_line.suite_verbs import clean, collect, run, show
+from mechanisms.records.store import DEFAULT_RUNS
 from mechanisms.records.suites import Layer, summary_line
 from mechanisms.system import signals as interrupts
 from mechanisms.system.console import in_one_line
 from mechanisms.system.console import print_rows as print_rows  # where all command lines look for it
 from mechanisms.validation import UserError, first_line
 
-DEFAULT_RUNS = Path("runs")
 MODULES: dict[str, ModuleType] = {"show": show, "run": run, "collect": collect, "clean": clean}
 VERBS = {"list": "The experiments."} | {verb: (module.__doc__ or "").strip() for verb, module in MODULES.items()}
 """Verb that every layer has → what it does, for `--help`."""

@@ -11,7 +11,8 @@ import pandas as pd
 
 from mechanisms.command_line.framework import add_json_argument, add_runs_argument, print_rows
 from mechanisms.measures.statistics import mean_interval
-from mechanisms.records.loading import Need, load
+from mechanisms.records.loading import Need
+from mechanisms.sweeps.making import run as run_need
 from mechanisms.theory.layer import measured_penalty_exponent
 from mechanisms.validation import require_whole
 
@@ -31,7 +32,7 @@ def run(options: argparse.Namespace) -> None:
     """Makes the records of `python -m toy run exponent` and prints one row for each rule, coupling and learning rate."""
     require_whole("--seeds", options.seeds, 1, 10**6)
     need = Need("toy", "exponent", tuple(options.overrides), options.seeds)
-    table = load(need, options.runs, jobs=options.jobs, run_missing=True)
+    table = run_need(need, options.runs, options.jobs)
     keys = ["spec.rule", "spec.regularizer.coupling", "spec.regularizer.strength", "spec.learning_rate"]
     print_rows([_row(key, one) for key, one in table.groupby(keys, sort=False)], options.json)
 

@@ -12,19 +12,18 @@ from mechanisms.claims import all_hypotheses
 from mechanisms.claims.hypothesis import UNDECIDED, Finding, Hypothesis, overall
 from mechanisms.claims.preregistration import status
 from mechanisms.command_line.framework import add_json_argument, add_runs_argument, print_rows
-from mechanisms.records.loading import MissingRecords, load
+from mechanisms.records.loading import load, missing, standing_in
 from mechanisms.records.store import Store
-from mechanisms.records.suites import PRESETS
+from mechanisms.records.suites import PRESETS, find_suite, suite_names
+from mechanisms.sweeps.making import make
 from mechanisms.system.progress import say
 from mechanisms.validation import InvalidValue, require_whole
-
-LAYERS = ("toy", "full_scale")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of the verb."""
     parser.add_argument("names", nargs="*", metavar="NAME", help="hypotheses, such as P2 (all, if none is named)")
-    parser.add_argument("--layer", choices=LAYERS, help="only those of one layer")
+    parser.add_argument("--layer", choices=suite_names(), help="only those of one layer")
     parser.add_argument("--preset", choices=PRESETS, default=PRESETS[0], help="size of the networks' experiments (%(default)s)")
     parser.add_argument("--seeds", type=int, help="replicates of the networks' experiments (as many as each hypothesis asks for)")
     parser.add_argument("--run-missing", action="store_true", help="make missing full-scale records too, not only toy ones")
@@ -55,7 +54,7 @@ def chosen(names: list[str], layer: str | None) -> list[Hypothesis]:
 
 def at_size(hypothesis: Hypothesis, preset: str, seeds: int | None = None) -> Hypothesis:
     """The hypothesis about experiments of another size and on other replicates; those of the toy layer have one size."""
-    if hypothesis.layer == "toy":
+    if find_suite(hypothesis.layer).quick:
         return hypothesis
     size = () if preset == PRESETS[0] else (f"preset={preset}",)
     needs = (replace(need, overrides=(*size, *need.overrides), seeds=seeds or need.seeds) for need in hypothesis.needs)
@@ -81,10 +80,14 @@ def judged(hypothesis: Hypothesis, options: argparse.Namespace) -> list[dict[str
 
 def judge(hypothesis: Hypothesis, runs: Path, jobs: int, run_missing: bool) -> tuple[tuple[Finding, ...], str, str]:
     """(findings, verdict, why) of a hypothesis; undecided, with the command, where full-scale records are missing."""
-    try:
-        tables = [load(need, runs, jobs=jobs, run_missing=run_missing or need.layer == "toy") for need in hypothesis.needs]
-    except MissingRecords as missing:
-        return (), UNDECIDED, f"records are missing: {missing}"
+    lacking = [need for need in hypothesis.needs if missing(need, runs)]
+    if lacking and not run_missing and not find_suite(hypothesis.layer).quick:
+        return (), UNDECIDED, f"records are missing: {lacking[0].command}"
+    for need in hypothesis.needs:
+        make(need, runs, jobs)
+    for line in standing_in(hypothesis.needs, runs):
+        say(line)
+    tables = [load(need, runs) for need in hypothesis.needs]
     findings = hypothesis.judge(*tables)
     return findings, *overall(findings)
 

@@ -1,94 +1,103 @@
-"""Records of another layer by experiment name: found, made and read through its command line, so that no layer is imported."""
+"""Find and load the records of an experiment of any suite: one way for verdicts, figures, reports and people."""
 
 from __future__ import annotations
 
-import json
 import shlex
-import subprocess
-import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mechanisms.records.specs import flatten_json
-from mechanisms.records.store import read_manifest, read_tables, spec_columns
-from mechanisms.system.progress import say
+from mechanisms.records.store import MANIFEST, Store
+from mechanisms.records.suites import find_suite
 from mechanisms.validation import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-RUN_FIELDS = ("effective_steps",)
-"""What a manifest says of a run that becomes a column of its tables, besides the spec."""
-
-
 @dataclass(frozen=True)
 class Need:
-    """One table of one experiment of a layer, by name: what a hypothesis or a figure asks for."""
+    """One table of one experiment of a suite, by name: what a hypothesis or a figure asks for.
+
+    Attributes:
+        overrides: settings to change, "field=value".
+        seeds: number of replicates, seeds 0 to N-1.
+        chosen: the seeds themselves, in place of a number of them.
+    """
 
     layer: str
     experiment: str
     overrides: tuple[str, ...] = ()
     seeds: int = 3
     table: str = "features"
+    chosen: tuple[int, ...] = ()
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The seeds of the replicates."""
+        return self.chosen or tuple(range(self.seeds))
 
     @property
     def command(self) -> str:
         """The command that makes the records."""
-        return shlex.join(["python", *self.words])
-
-    @property
-    def words(self) -> list[str]:
-        """The words of the command, behind the interpreter."""
-        return ["-m", self.layer, "run", self.experiment, *self.overrides, "--seeds", str(self.seeds)]
+        seeds = [word for seed in self.chosen for word in ("--seed", str(seed))] or ["--seeds", str(self.seeds)]
+        return shlex.join(["python", "-m", self.layer, "run", self.experiment, *self.overrides, *seeds])
 
 
 class MissingRecords(UserError):
-    """Records that a hypothesis needs and that are not there; the text is the command that makes them."""
+    """Records are missing; the message is the command that makes them."""
+
+
+def specs_of(need: Need) -> tuple[Any, ...]:
+    """Return the specs of a need's experiment."""
+    return find_suite(need.layer).specs(need.experiment, need.overrides)
+
+
+def store_of(need: Need, runs: Path) -> Store:
+    """Return the records of a need's suite; committed ones stand in for those that were not made here."""
+    return Store(runs, need.layer, find_suite(need.layer).reference)
 
 
 def folders(need: Need, runs: Path) -> list[Path]:
-    """The folder of every record of a need, there or not; a committed reference record stands in for a missing one."""
-    words = ["show", need.experiment, *need.overrides, "--seeds", str(need.seeds), "--json", "--runs", str(runs)]
-    command = [sys.executable, "-m", need.layer, *words]
-    shown = subprocess.run(command, capture_output=True, text=True)
-    if shown.returncode:
-        raise UserError(shown.stderr.strip().rpartition("\n")[2])
-    return [Path(folder) for row in json.loads(shown.stdout) for folder in row["folders"]]
+    """Return the folder of every record of a need, there or not, by spec and seed."""
+    store = store_of(need, runs)
+    return [store.find(spec, seed) for spec in specs_of(need) for seed in need.numbers]
 
 
-def make(need: Need, runs: Path, jobs: int) -> None:
-    """Makes the missing records of a need by its command; its progress goes to standard error."""
-    done = subprocess.run([sys.executable, *need.words, "--jobs", str(jobs), "--runs", str(runs)], stdout=subprocess.DEVNULL)
-    if done.returncode:
-        raise UserError(f"{need.command} ended with status {done.returncode}")
+def missing(need: Need, runs: Path) -> int:
+    """Count the records of a need that are neither made here nor committed."""
+    return sum(not (folder / MANIFEST).is_file() for folder in folders(need, runs))
 
 
-def load(need: Need, runs: Path, *, jobs: int, run_missing: bool) -> pd.DataFrame:
-    """The table of a need over all specs and seeds, with the spec spread into columns; raises `MissingRecords`.
+def is_reference(need: Need, runs: Path) -> list[bool]:
+    """Tell of each record of a need whether it is a committed one."""
+    store = store_of(need, runs)
+    return [store.find(spec, seed) != store.folder(spec, seed) for spec in specs_of(need) for seed in need.numbers]
 
-    Where committed records stand in for missing ones, a line on standard error says so.
+
+def manifests(need: Need, runs: Path) -> list[dict[str, Any]]:
+    """Read the manifests of the records that a need's table comes from."""
+    store = store_of(need, runs)
+    return [store.manifest(spec, seed) for spec in specs_of(need) for seed in need.numbers]
+
+
+def load(need: Need, runs: Path) -> pd.DataFrame:
+    """Load the table of a need over all specs and seeds, with `seed` and the spec spread into columns.
+
+    Raises:
+        MissingRecords: with the command that makes them.
     """
-    import pandas as pd
-
-    found = folders(need, runs)
-    if not all((folder / "manifest.json").is_file() for folder in found):
-        if not run_missing:
-            raise MissingRecords(need.command)
-        make(need, runs, jobs)
-        found = folders(need, runs)
-    committed = sum(runs.absolute() not in folder.absolute().parents for folder in found)
-    if committed:
-        say(f"{need.command}: {committed} of {len(found)} records are those that come with the package")
-    return pd.concat([read_table(folder, need.table) for folder in found], ignore_index=True)
+    if missing(need, runs):
+        raise MissingRecords(need.command)
+    return store_of(need, runs).collect(specs_of(need), need.numbers, need.table)
 
 
-def read_table(folder: Path, table: str) -> pd.DataFrame:
-    """One table of the record in a folder, with the seed, the spec and what the manifest says of the run spread into columns."""
-    manifest = read_manifest(folder)
-    part = read_tables(folder, manifest)[table]
-    fields = spec_columns(flatten_json(manifest["spec"]))
-    fields |= {name: manifest[name] for name in RUN_FIELDS if name in manifest}
-    new: dict[str, Any] = {k: v for k, v in fields.items() if k not in part.columns}
-    return part.assign(**new, seed=manifest["seed"])
+def standing_in(needs: Iterable[Need], runs: Path) -> list[str]:
+    """Say, one line a command, where committed records stand in for missing ones; none where they do not."""
+    lines = []
+    for need in {need.command: need for need in needs}.values():
+        committed = is_reference(need, runs)
+        if any(committed):
+            lines.append(f"{need.command}: {sum(committed)} of {len(committed)} records are those that come with the package")
+    return lines

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA = 1
+DEFAULT_RUNS = Path("runs")
+RUN_FIELDS = ("effective_steps",)
+"""What a manifest says of a run that becomes a column of its tables, besides the spec."""
 LARGEST_TABLE = 1 << 33
 """Bytes of one table in memory: a small file that unpacks to more is not one of ours."""
 MANIFEST = "manifest.json"
@@ -181,8 +184,9 @@ class Store:
             for seed in seeds:
                 if not (self.find(spec, seed) / MANIFEST).is_file():
                     raise UserError(f"no record of {spec_id(spec)} with seed {seed} under {self.root}")
-                part = self.load(spec, seed)[table]
-                parts.append(part.assign(**{k: v for k, v in fields.items() if k not in part.columns}, seed=seed))
+                part, manifest = self.load(spec, seed)[table], self.manifest(spec, seed)
+                new = fields | {name: manifest[name] for name in RUN_FIELDS if name in manifest}
+                parts.append(part.assign(**{k: v for k, v in new.items() if k not in part.columns}, seed=seed))
         return pd.concat(parts, ignore_index=True)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import importlib.metadata
 import inspect
 import pkgutil
 from collections.abc import Callable
@@ -15,6 +16,10 @@ from typing import Any
 from mechanisms.records.specs import field_types, override_all, parse_override, spec_id
 from mechanisms.validation import InvalidValue, UserError, require_choice
 
+ENTRY_POINTS = "implicit_sparsity.suites"
+"""The group of entry points by which suites are found: NAME = "MODULE:LAYER"."""
+FOUND: dict[str, Layer] = {}
+"""Suites that were asked for, by name."""
 PRESETS = ("demo", "short", "paper")
 """Sizes of an experiment that has a parameter `preset`: minutes on two cores, hours on them, the papers' own size."""
 
@@ -42,7 +47,7 @@ class Layer:
     into the specs of its blocks, in the order of the whole; each has a record of its own. `read_spec` makes a spec of what a
     manifest says. `device_variable` is the environment variable that names the device, where runs may compute on a GPU. A
     `resumable` layer's `run` takes a third argument, the folder for checkpoints. `reference` holds committed records, which
-    stand in for those not made here.
+    stand in for those not made here. Records of a `quick` suite are made without asking where they are missing.
     """
 
     name: str
@@ -56,6 +61,7 @@ class Layer:
     settings: tuple[Setting, ...] = ()
     resumable: bool = False
     reference: Path | None = None
+    quick: bool = False
 
     def names(self) -> dict[str, Callable[[], tuple[Any, ...]]]:
         """Name → function of every experiment: the public functions of the experiments module, or of a package's modules."""
@@ -87,6 +93,20 @@ class Layer:
         if self.blocks:
             specs = tuple(block for spec in specs for block in resolve(self.blocks)(spec))
         return tuple({spec_id(spec): spec for spec in specs}.values())
+
+
+def suite_names() -> tuple[str, ...]:
+    """Name every installed suite, those of one feature first."""
+    return tuple(sorted(importlib.metadata.entry_points(group=ENTRY_POINTS).names, reverse=True))
+
+
+def find_suite(name: str) -> Layer:
+    """Import the suite of that name; raises `InvalidValue` with the names that are valid."""
+    if name not in FOUND:
+        known = importlib.metadata.entry_points(group=ENTRY_POINTS)
+        require_choice("suite", name, tuple(sorted(known.names)))
+        FOUND[name] = next(iter(known.select(name=name))).load()
+    return FOUND[name]
 
 
 def _modules(name: str) -> list[ModuleType]:

@@ -14,7 +14,8 @@ import figures.evidence
 import figures.report
 import toy.simulate
 from figures.__main__ import main
-from figures.needs import LAYERS, make
+from mechanisms.records.suites import FOUND, find_suite
+from mechanisms.sweeps.making import make
 from tests.figures.small_report import ABSENT, HERE, claim
 from toy.engines.choice import INTERPRETED
 
@@ -35,7 +36,7 @@ def report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Path
     monkeypatch.setattr(figures.evidence, "all_hypotheses", lambda: known)
     monkeypatch.setattr(figures.evidence, "at_size", lambda hypothesis, preset: hypothesis)
     monkeypatch.setattr(figures.report, "names", lambda: ("removal_exactness", "table1"))
-    monkeypatch.setitem(LAYERS, "full_scale", replace(LAYERS["full_scale"], reference=None))
+    monkeypatch.setitem(FOUND, "full_scale", replace(find_suite("full_scale"), reference=None))
 
     def made() -> Path:
         page = tmp_path / "page.html"

@@ -8,12 +8,15 @@ import pytest
 from PIL import Image
 
 import figures.commands.draw
-import figures.needs
+import mechanisms.records.loading
+import mechanisms.sweeps.making
 import toy.simulate
 from figures.__main__ import main
 from figures.catalogue import module_of, names, tables_of
-from figures.needs import LAYERS, load, make
 from figures.style import save, styled
+from mechanisms.records.loading import load
+from mechanisms.records.suites import FOUND, find_suite
+from mechanisms.sweeps.making import make
 from toy.engines.choice import INTERPRETED
 
 TINY = ["steps=4", "network.width=0.03125", "measurements=2"]
@@ -87,9 +90,10 @@ def _small_experiments(monkeypatch):
     def small(need):
         sizes = [text for text in need.overrides if text.startswith("batch_size=")]
         fields = SMALL.get(f"{need.layer} {need.experiment}", SMALL.get(need.experiment, []))
-        return LAYERS[need.layer].specs(need.experiment, [*fields, *sizes])[: MOST_SPECS.get(need.experiment)]
+        return find_suite(need.layer).specs(need.experiment, [*fields, *sizes])[: MOST_SPECS.get(need.experiment)]
 
-    monkeypatch.setattr(figures.needs, "specs_of", small)
+    for module in (mechanisms.records.loading, mechanisms.sweeps.making):
+        monkeypatch.setattr(module, "specs_of", small)
 
 
 def pruned_networks():
@@ -168,8 +172,8 @@ def test_missing_full_scale_records_are_asked_for(tmp_path, capsys):
 def test_committed_records_stand_in_for_missing_ones_and_the_caption_says_so(tmp_path, monkeypatch, runs):
     need = module_of("digits_sparsity").NEEDS[0]
     make(need, runs, jobs=1)
-    committed = replace(LAYERS["full_scale"], reference=runs / "full_scale")
-    monkeypatch.setitem(LAYERS, "full_scale", committed)
+    committed = replace(find_suite("full_scale"), reference=runs / "full_scale")
+    monkeypatch.setitem(FOUND, "full_scale", committed)
     place = ["--runs", str(tmp_path / "runs"), "--out", str(tmp_path), "--format", "png"]
     assert main(["draw", "digits_sparsity", *place]) == 0
     source = json.loads((tmp_path / "digits_sparsity.provenance.json").read_text(encoding="utf-8"))
@@ -179,7 +183,7 @@ def test_committed_records_stand_in_for_missing_ones_and_the_caption_says_so(tmp
 
 def test_without_names_what_lacks_records_is_left_out_with_its_command(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(figures.commands.draw, "names", lambda: ("decay", "digits_sparsity"))
-    monkeypatch.setitem(LAYERS, "full_scale", replace(LAYERS["full_scale"], reference=None))
+    monkeypatch.setitem(FOUND, "full_scale", replace(find_suite("full_scale"), reference=None))
     place = ["--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "pictures"), "--format", "png"]
     assert main(["draw", *place]) == 0
     assert "digits_sparsity is left out: records are missing" in (told := capsys.readouterr().err)

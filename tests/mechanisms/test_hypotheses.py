@@ -12,7 +12,8 @@ from mechanisms.claims.early_signs import early
 from mechanisms.claims.hypothesis import REFUTED, SUPPORTED, UNDECIDED, overall
 from mechanisms.claims.network_runs import ends
 from mechanisms.claims.toy_selective import at_half
-from mechanisms.records.loading import Need, load
+from mechanisms.records.loading import Need
+from mechanisms.sweeps.making import run
 from mechanisms.validation import UserError
 
 HYPOTHESES = all_hypotheses()
@@ -159,11 +160,11 @@ def test_mistakes_are_one_line_and_exit_status_2(arguments, named, refuses, tmp_
 
 def test_an_unknown_experiment_is_one_line(tmp_path):
     with pytest.raises(UserError, match="unknown experiment 'dance'"):
-        load(Need("toy", "dance"), tmp_path, jobs=1, run_missing=True)
+        run(Need("toy", "dance"), tmp_path)
 
 
 def test_overrides_of_a_need_reach_the_records(tmp_path):
-    table = load(Need("toy", "balance", ("steps=20", "features=2"), seeds=2), tmp_path, jobs=1, run_missing=True)
+    table = run(Need("toy", "balance", ("steps=20", "features=2"), seeds=2), tmp_path)
     assert set(table["seed"]) == {0, 1}
     assert set(table["spec.steps"]) == {20}
     assert sorted(table["spec.regularizer.strength"].unique()) == [1e-4, 1e-3, 1e-2]

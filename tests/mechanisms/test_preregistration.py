@@ -9,7 +9,8 @@ from mechanisms.__main__ import main
 from mechanisms.claims import all_hypotheses, preregistration
 from mechanisms.claims.hypothesis import Hypothesis, Prediction, compared, exactly
 from mechanisms.claims.preregistration import file_name, status, write
-from mechanisms.records.loading import Need, load
+from mechanisms.records.loading import Need
+from mechanisms.sweeps.making import run
 from mechanisms.validation import UserError
 
 NEED = Need("toy", "balance", ("steps=20", "features=2"), seeds=1)
@@ -19,7 +20,7 @@ CLAIM = Hypothesis("I0", "W grows.", "a test", "w shrinks", (NEED,), lambda tabl
 
 @pytest.fixture
 def make_records(tmp_path):
-    return lambda: load(NEED, tmp_path, jobs=1, run_missing=True)
+    return lambda: run(NEED, tmp_path)
 
 
 def written(tmp_path, claim=CLAIM):
