@@ -99,15 +99,20 @@ def load(
     return load_need(_need(experiment, overrides, suite, seeds, table, fields), Path(runs))
 
 
-def draw(name: str, *, runs: Path | str = RUNS, jobs: int = 1, run_missing: bool = False) -> Figure:
-    """Draw a figure of the gallery by its name, such as "decay"; missing toy records are made first."""
-    from figures.catalogue import drawn, make_ready, module_of
+def draw(name: str, *overrides: str, runs: Path | str = RUNS, jobs: int = 1, run_missing: bool = False) -> Figure:
+    """Draw a figure of the gallery by its name, such as "decay", with settings changed as on the command line.
+
+    Missing toy records are made first, others with `run_missing`.
+    """
+    from figures.catalogue import Entry
     from figures.style import styled
 
-    module = module_of(name)
-    make_ready(module, Path(runs), jobs=jobs, run_missing=run_missing)
+    entry = Entry(name, overrides)
+    if overrides and not run_missing:
+        entry = entry.of_seeds_on_record(Path(runs))
+    entry.prepare(Path(runs), jobs=jobs, run_missing=run_missing)
     with styled():
-        return drawn(module, Path(runs))
+        return entry.draw(Path(runs))
 
 
 def verdicts(*names: str, suite: str | None = None, runs: Path | str = RUNS, jobs: int = 1) -> pd.DataFrame:

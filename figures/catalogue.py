@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib
 import inspect
 import pkgutil
+import shlex
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import figures.gallery
 from figures.benchmark_tables import BenchmarkTable
-from mechanisms.records.loading import Need, is_reference, load, manifests
+from mechanisms.records.loading import Need, folders, is_reference, load, manifests
 from mechanisms.records.provenance import provenance
+from mechanisms.records.store import MANIFEST
 from mechanisms.sweeps.making import prepare
 from mechanisms.validation import InvalidValue
 
@@ -24,72 +28,105 @@ REFERENCE_NOTE = "Drawn from the reference records that come with this package."
 
 
 def names() -> tuple[str, ...]:
-    """The names of all figures."""
+    """Return the names of all figures."""
     return tuple(sorted(module.name for module in pkgutil.iter_modules(figures.gallery.__path__)))
 
 
-def module_of(name: str) -> ModuleType:
-    """The module of a figure; raises `InvalidValue` with the list of names."""
-    if name not in names():
-        raise InvalidValue(f"unknown figure {name!r}: there are " + ", ".join(names()))
-    return importlib.import_module(f"figures.gallery.{name}")
+@dataclass(frozen=True)
+class Entry:
+    """A figure of the gallery, from its own settings or from changed ones.
 
+    Attributes:
+        name: the module in `figures.gallery`.
+        overrides: "field=value", for every experiment that the figure needs.
+        seeds: the replicates to draw, in place of those that the figure asks for.
 
-def title(module: ModuleType) -> str:
-    """The first line of a figure's docstring."""
-    return (inspect.getdoc(module) or "").partition("\n")[0]
+    Raises:
+        InvalidValue: there is no such figure; the message lists those that there are.
+    """
 
+    name: str
+    overrides: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = ()
 
-def tables_of(module: ModuleType) -> tuple[BenchmarkTable, ...]:
-    """The tables of benchmarks that a figure shows."""
-    found: tuple[BenchmarkTable, ...] = getattr(module, "TABLES", ())
-    return found
+    def __post_init__(self) -> None:
+        if self.name not in names():
+            raise InvalidValue(f"unknown figure {self.name!r}: there are " + ", ".join(names()))
 
+    @functools.cached_property
+    def module(self) -> ModuleType:
+        """The module with the function `draw`."""
+        return importlib.import_module(f"figures.gallery.{self.name}")
 
-def commands(module: ModuleType) -> list[str]:
-    """The commands that make what a figure shows, each once."""
-    return list(dict.fromkeys([*(need.command for need in module.NEEDS), *(table.command for table in tables_of(module))]))
+    @property
+    def title(self) -> str:
+        """The first line of the docstring."""
+        return (inspect.getdoc(self.module) or "").partition("\n")[0]
 
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        """The tables of records that it shows."""
+        needs: tuple[Need, ...] = self.module.NEEDS
+        return tuple(replace(n, overrides=(*n.overrides, *self.overrides), chosen=self.seeds or n.chosen) for n in needs)
 
-def make_ready(module: ModuleType, runs: Path, *, jobs: int = 1, run_missing: bool = False) -> None:
-    """Makes missing toy records of a figure, and the others too if told to; else raises `MissingRecords` with their commands."""
-    prepare(module.NEEDS, runs, jobs=jobs, run_missing=run_missing)
+    @property
+    def tables(self) -> tuple[BenchmarkTable, ...]:
+        """The tables of benchmarks that it shows."""
+        found: tuple[BenchmarkTable, ...] = getattr(self.module, "TABLES", ())
+        return found
 
+    @property
+    def commands(self) -> list[str]:
+        """The commands that make what it shows, each once."""
+        return list(dict.fromkeys([*(need.command for need in self.needs), *(table.command for table in self.tables)]))
 
-def drawn(module: ModuleType, runs: Path) -> Figure:
-    """A figure from its records, in the style that is set."""
-    needed = [load(need, runs) for need in module.NEEDS]
-    figure: Figure = module.draw(*needed, *(table.load() for table in tables_of(module)))
-    return figure
+    def of_seeds_on_record(self, runs: Path) -> Entry:
+        """The same figure of the replicates that all its settings have; itself where none has any, or all have all."""
+        common: set[int] | None = None
+        for need in self.needs:
+            numbers = need.numbers * (len(folders(need, runs)) // len(need.numbers))
+            lacking = {n for n, f in zip(numbers, folders(need, runs), strict=True) if not (f / MANIFEST).is_file()}
+            there = set(need.numbers) - lacking
+            common = there if common is None else common & there
+        return replace(self, seeds=tuple(sorted(common))) if common else self
 
+    def prepare(self, runs: Path, *, jobs: int = 1, run_missing: bool = False) -> None:
+        """Make missing toy records, and the others too if told to; else raise `MissingRecords` with their commands."""
+        prepare(self.needs, runs, jobs=jobs, run_missing=run_missing)
 
-def from_references(module: ModuleType, runs: Path) -> bool:
-    """Whether a figure shows anything that came with the package."""
-    return bool(tables_of(module)) or any(any(is_reference(need, runs)) for need in module.NEEDS)
+    def draw(self, runs: Path) -> Figure:
+        """Draw it from its records, in the style that is set; a foot line says where committed ones are shown."""
+        needed = [load(need, runs) for need in self.needs]
+        figure: Figure = self.module.draw(*needed, *(table.load() for table in self.tables))
+        if self.shows_committed(runs):
+            figure.text(0, -0.005, REFERENCE_NOTE, fontsize=5.5, color="0.4", ha="left", va="top")
+        return figure
 
+    def shows_committed(self, runs: Path) -> bool:
+        """Tell whether it shows anything that came with the package."""
+        return bool(self.tables) or any(any(is_reference(need, runs)) for need in self.needs)
 
-def caption(module: ModuleType, runs: Path) -> str:
-    """The docstring of a figure, and whether it shows records that came with the package."""
-    text = (inspect.getdoc(module) or "") + "\n"
-    return text + (f"\n{REFERENCE_NOTE}\n" if from_references(module, runs) else "")
+    def caption(self, runs: Path) -> str:
+        """The docstring, and whether it shows records that came with the package."""
+        text = (inspect.getdoc(self.module) or "") + "\n"
+        return text + (f"\n{REFERENCE_NOTE}\n" if self.shows_committed(runs) else "")
 
+    def sources(self, runs: Path, paths: list[Path]) -> dict[str, Any]:
+        """Where it comes from: caption, commands, records with their code versions, and the checksums of the pictures."""
+        seeds = [word for seed in self.seeds for word in ("--seed", str(seed))]
+        return {
+            "figure": self.name,
+            "caption": self.caption(runs),
+            "draw": shlex.join(["python", "-m", "figures", "draw", self.name, *self.overrides, *seeds]),
+            "records": self.record_sources(runs),
+            "files": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths},
+            **provenance(),
+        }
 
-def sources(name: str, module: ModuleType, runs: Path, paths: list[Path]) -> dict[str, Any]:
-    """Where a figure comes from: caption, commands, records with their code versions, and the checksums of the pictures."""
-    return {
-        "figure": name,
-        "caption": caption(module, runs),
-        "draw": f"python -m figures draw {name}",
-        "records": record_sources(module, runs),
-        "files": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths},
-        **provenance(),
-    }
-
-
-def record_sources(module: ModuleType, runs: Path) -> list[dict[str, Any]]:
-    """Identity and code version of every record, and checksum of every benchmark's table, behind a figure."""
-    records = [source for need in module.NEEDS for source in _of_need(need, runs)]
-    return records + [table.source() for table in tables_of(module)]
+    def record_sources(self, runs: Path) -> list[dict[str, Any]]:
+        """Identity and code version of every record, and checksum of every benchmark's table."""
+        records = [source for need in self.needs for source in _of_need(need, runs)]
+        return records + [table.source() for table in self.tables]
 
 
 def _of_need(need: Need, runs: Path) -> list[dict[str, Any]]:

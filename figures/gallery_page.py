@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
 
 import matplotlib.pyplot as plt
 
-from figures.catalogue import caption, commands, drawn, make_ready, module_of, names, record_sources, title
+from figures.catalogue import Entry, names
 from figures.style import save, styled
 from mechanisms.records.loading import MissingRecords
 from mechanisms.system.files import write_whole
@@ -34,38 +33,38 @@ class Gallery:
         """Draws what has its records, of the chosen figures or of all, and writes the page; a row for each figure."""
         parts, rows, lacking = [HEAD], [], []
         for name in chosen or names():
-            module = module_of(name)
+            entry = Entry(name)
             try:
-                make_ready(module, self.runs, jobs=jobs, run_missing=run_missing)
+                entry.prepare(self.runs, jobs=jobs, run_missing=run_missing)
             except MissingRecords:
-                lacking.append(f"* **{title(module)}** `{name}` needs {_listed(commands(module))}")
+                lacking.append(f"* **{entry.title}** `{name}` needs {_listed(entry.commands)}")
                 rows.append({"figure": name, "file": "left out: records are missing"})
                 continue
             picture = self.out.parent / PICTURES / f"{name}.svg"
-            self._draw(module, picture)
-            parts.append(self._entry(name, module))
+            self._draw(entry, picture)
+            parts.append(self._entry(entry))
             rows.append({"figure": name, "file": str(picture)})
         if lacking:
             parts.append("\n".join(["## Figures without records here\n", *lacking]) + "\n")
         write_whole(self.out, "\n".join(parts).encode(), "choose another file with --out FILE")
         return rows
 
-    def _draw(self, module: ModuleType, picture: Path) -> None:
+    def _draw(self, entry: Entry, picture: Path) -> None:
         with styled():
-            figure = drawn(module, self.runs)
+            figure = entry.draw(self.runs)
             save(figure, picture)
             plt.close(figure)
 
-    def _entry(self, name: str, module: ModuleType) -> str:
-        heading = title(module).rstrip(".")
-        text = caption(module, self.runs).partition("\n")[2].strip()
-        lines = [f"## {heading}\n", f"![{heading}]({PICTURES}/{name}.svg)\n", f"{text}\n"]
-        lines.append(f"Draw it: `python -m figures draw {name}`. Its records: {_listed(commands(module))}.\n")
-        return "\n".join([*lines, f"{self._provenance(module)}\n"])
+    def _entry(self, entry: Entry) -> str:
+        heading = entry.title.rstrip(".")
+        text = entry.caption(self.runs).partition("\n")[2].strip()
+        lines = [f"## {heading}\n", f"![{heading}]({PICTURES}/{entry.name}.svg)\n", f"{text}\n"]
+        lines.append(f"Draw it: `python -m figures draw {entry.name}`. Its records: {_listed(entry.commands)}.\n")
+        return "\n".join([*lines, f"{self._provenance(entry)}\n"])
 
-    def _provenance(self, module: ModuleType) -> str:
+    def _provenance(self, entry: Entry) -> str:
         """How many records, by which code."""
-        found = record_sources(module, self.runs)
+        found = entry.record_sources(self.runs)
         records = [source for source in found if "spec_id" in source]
         by_code = Counter("no checkout" if r["git"] is None else r["git"]["commit"][:7] for r in records)
         told = [f"{count} records made at {code}" for code, count in sorted(by_code.items())]

@@ -8,13 +8,12 @@ import io
 import math
 from collections import Counter
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import matplotlib.pyplot as plt
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from figures.catalogue import caption, commands, drawn, module_of, names, title
+from figures.catalogue import Entry, names
 from figures.evidence import MISSING, Evidence, Judged
 from figures.records_table import experiments
 from figures.style import styled, write
@@ -36,7 +35,7 @@ class Report:
 
     def make(self, *, run_missing: bool) -> None:
         """Makes missing records: those of the toy layer, and with `run_missing` those of networks too."""
-        needs = [need for name in names() for need in module_of(name).NEEDS]
+        needs = [need for name in names() for need in Entry(name).needs]
         needs += [need for hypothesis in all_hypotheses().values() for need in hypothesis.needs]
         for need in dict.fromkeys(needs):
             if need.layer == "toy" or (run_missing and missing(need, self.runs)):
@@ -50,19 +49,19 @@ class Report:
     @functools.cached_property
     def pictures(self) -> list[dict[str, Any]]:
         """One entry a figure, with its picture or the commands that make its records."""
-        return [self._picture(name, module_of(name)) for name in names()]
+        return [self._picture(Entry(name)) for name in names()]
 
-    def _picture(self, name: str, module: ModuleType) -> dict[str, Any]:
-        entry: dict[str, Any] = {"name": name, "title": title(module), "commands": commands(module), "image": None}
-        if any(missing(need, self.runs) for need in module.NEEDS):
+    def _picture(self, figure: Entry) -> dict[str, Any]:
+        entry: dict[str, Any] = {"name": figure.name, "title": figure.title, "commands": figure.commands, "image": None}
+        if any(missing(need, self.runs) for need in figure.needs):
             return {**entry, "caption": ""}
         picture = io.BytesIO()
         with styled():
-            figure = drawn(module, self.runs)
-            write(figure, picture, "svg")
-            plt.close(figure)
+            drawn = figure.draw(self.runs)
+            write(drawn, picture, "svg")
+            plt.close(drawn)
         image = "data:image/svg+xml;base64," + base64.b64encode(picture.getvalue()).decode()
-        return {**entry, "image": image, "caption": caption(module, self.runs).partition("\n")[2].strip()}
+        return {**entry, "image": image, "caption": figure.caption(self.runs).partition("\n")[2].strip()}
 
     def counts(self) -> dict[str, int]:
         """How many verdicts of each kind, and figures."""
@@ -73,14 +72,14 @@ class Report:
     def lacking(self) -> list[str]:
         """The commands that make what is missing, each once."""
         of_verdicts = [command for _, chapter in self.chapters for judged in chapter for command in judged.commands]
-        of_figures = [need.command for name in names() for need in module_of(name).NEEDS if missing(need, self.runs)]
+        of_figures = [need.command for name in names() for need in Entry(name).needs if missing(need, self.runs)]
         return sorted(set(of_verdicts + of_figures))
 
     def needs(self) -> list[Need]:
         """What the verdicts and figures that are shown rest on."""
         shown = [judged.hypothesis for _, chapter in self.chapters for judged in chapter if judged.findings]
         of_verdicts = [need for hypothesis in shown for need in hypothesis.needs]
-        of_figures = [n for picture in self.pictures if picture["image"] for n in module_of(picture["name"]).NEEDS]
+        of_figures = [n for picture in self.pictures if picture["image"] for n in Entry(picture["name"]).needs]
         return [*of_verdicts, *of_figures]
 
     def html(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from figures.catalogue import commands, module_of, names, title
+from figures.catalogue import Entry, names
 from mechanisms.command_line.framework import add_json_argument, print_rows
 
 
@@ -17,8 +17,8 @@ def run(options: argparse.Namespace) -> None:
     """Prints a row for each figure."""
     rows = []
     for name in names():
-        module = module_of(name)
-        needs = list(dict.fromkeys(f"{need.layer} {need.experiment}" for need in module.NEEDS))
-        shown = commands(module) if options.json else ", ".join(needs or commands(module))
-        rows.append({"name": name, "needs": shown, "title": title(module)})
+        entry = Entry(name)
+        needs = list(dict.fromkeys(f"{need.layer} {need.experiment}" for need in entry.needs))
+        shown = entry.commands if options.json else ", ".join(needs or entry.commands)
+        rows.append({"name": name, "needs": shown, "title": entry.title})
     print_rows(rows, options.json)

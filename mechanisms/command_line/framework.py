@@ -25,7 +25,10 @@ VERBS = {"list": "The experiments."} | {verb: (module.__doc__ or "").strip() for
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """argparse whose errors are one line, without the usage block."""
+    """argparse whose errors are one line, without the usage block, and that takes no abbreviated options."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"allow_abbrev": False, **kwargs})
 
     def error(self, message: str) -> Any:
         """Prints one line and exits with status 2."""

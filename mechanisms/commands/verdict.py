@@ -17,12 +17,17 @@ from mechanisms.records.store import Store
 from mechanisms.records.suites import PRESETS, find_suite, suite_names
 from mechanisms.sweeps.making import make
 from mechanisms.system.progress import say
-from mechanisms.validation import InvalidValue, require_whole
+from mechanisms.validation import InvalidValue, UserError, require_whole
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of the verb."""
-    parser.add_argument("names", nargs="*", metavar="NAME", help="hypotheses, such as P2 (all, if none is named)")
+    parser.add_argument(
+        "words",
+        nargs="*",
+        metavar="NAME | field=value",
+        help="hypotheses, such as P2 (default: all), and settings to change, as in `run`",
+    )
     parser.add_argument("--layer", choices=suite_names(), help="only those of one layer")
     parser.add_argument("--preset", choices=PRESETS, default=PRESETS[0], help="size of the networks' experiments (%(default)s)")
     parser.add_argument("--seeds", type=int, help="replicates of the networks' experiments (as many as each hypothesis asks for)")
@@ -38,7 +43,12 @@ def run(options: argparse.Namespace) -> None:
     if options.seeds is not None:
         require_whole("--seeds", options.seeds, 1)
     Store(options.runs, "toy").require_writable()
-    hypotheses = [at_size(hypothesis, options.preset, options.seeds) for hypothesis in chosen(options.names, options.layer)]
+    overrides = tuple(word for word in options.words if "=" in word)
+    names = [word for word in options.words if "=" not in word]
+    if overrides and not names:
+        raise UserError(f"{' '.join(overrides)}: name the hypotheses to judge with these settings, such as H1")
+    at = [at_size(hypothesis, options.preset, options.seeds) for hypothesis in chosen(names, options.layer)]
+    hypotheses = [with_settings(hypothesis, overrides) for hypothesis in at]
     rows = [row for hypothesis in hypotheses for row in judged(hypothesis, options)]
     print_rows(rows if options.json else [_short(row) for row in rows], options.json)
 
@@ -58,6 +68,12 @@ def at_size(hypothesis: Hypothesis, preset: str, seeds: int | None = None) -> Hy
         return hypothesis
     size = () if preset == PRESETS[0] else (f"preset={preset}",)
     needs = (replace(need, overrides=(*size, *need.overrides), seeds=seeds or need.seeds) for need in hypothesis.needs)
+    return replace(hypothesis, needs=tuple(needs))
+
+
+def with_settings(hypothesis: Hypothesis, overrides: tuple[str, ...]) -> Hypothesis:
+    """The hypothesis about the same experiments with settings changed."""
+    needs = (replace(need, overrides=(*need.overrides, *overrides)) for need in hypothesis.needs)
     return replace(hypothesis, needs=tuple(needs))
 
 

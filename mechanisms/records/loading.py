@@ -8,12 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mechanisms.records.store import MANIFEST, Store
+from mechanisms.records.specs import spec_id
+from mechanisms.records.store import MANIFEST, Store, read_manifest
 from mechanisms.records.suites import find_suite
 from mechanisms.validation import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+MAX_LOOKED_AT = 200
 
 
 @dataclass(frozen=True)
@@ -99,5 +103,25 @@ def standing_in(needs: Iterable[Need], runs: Path) -> list[str]:
     for need in {need.command: need for need in needs}.values():
         committed = is_reference(need, runs)
         if any(committed):
-            lines.append(f"{need.command}: {sum(committed)} of {len(committed)} records are those that come with the package")
+            line = f"{need.command}: {sum(committed)} of {len(committed)} records are those that come with the package"
+            others = other_settings(need, runs)
+            told = f"; {others} other settings of it are on record under {runs}: add field=value" if others else ""
+            lines.append(line + told)
     return lines
+
+
+def other_settings(need: Need, runs: Path) -> int:
+    """Count the specs on record here that the same experiment made with other settings, among the first `MAX_LOOKED_AT`."""
+    wanted, place = {spec_id(spec) for spec in specs_of(need)}, runs / need.layer
+    candidates = [folder for folder in sorted(place.iterdir()) if folder.name not in wanted] if place.is_dir() else []
+    return sum(need.experiment in _command_of(folder) for folder in candidates[:MAX_LOOKED_AT])
+
+
+def _command_of(folder: Path) -> list[str]:
+    for manifest in folder.glob(f"seed_*/{MANIFEST}"):
+        try:
+            words = read_manifest(manifest.parent).get("command", [])
+        except UserError:
+            continue
+        return [str(word) for word in words] if isinstance(words, list) else []
+    return []

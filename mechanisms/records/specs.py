@@ -28,6 +28,14 @@ CUSTOM = "custom"
 """The name of choices that are one's own code."""
 
 
+class UnknownField(InvalidValue):
+    """A spec has no field of that name; `path` is what was looked for, from the spec that lacks it."""
+
+    def __init__(self, message: str, path: str) -> None:
+        super().__init__(message)
+        self.path = path
+
+
 def field_types(cls: type) -> dict[str, Any]:
     """Field name → resolved annotation of a spec class, in the order of definition."""
     return _resolved(cast(Hashable, cls))
@@ -225,7 +233,7 @@ def override_all(spec: Spec, fields: Iterable[tuple[str, Any]]) -> Spec:
         head, _, rest = path.partition(".")
         if head not in field_types(type(spec)):
             valid = ", ".join(flatten(spec)) or "no fields"
-            raise InvalidValue(f"unknown field {path!r}: {type(spec).__name__} has {valid}")
+            raise UnknownField(f"unknown field {path!r}: {type(spec).__name__} has {valid}", path)
         if rest:
             parts.setdefault(head, []).append((rest, value))
         else:

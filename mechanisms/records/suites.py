@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import functools
 import importlib
 import importlib.metadata
 import inspect
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from mechanisms.records.specs import field_types, override_all, parse_override, spec_id
+from mechanisms.records.design import changed
+from mechanisms.records.specs import parse_override, spec_id
 from mechanisms.validation import InvalidValue, UserError, require_choice
 
 ENTRY_POINTS = "implicit_sparsity.suites"
@@ -72,10 +72,13 @@ class Layer:
                     found[name] = function
         return dict(sorted(found.items()))
 
-    def specs(self, experiment: str, overrides: list[str] | tuple[str, ...] = ()) -> tuple[Any, ...]:
-        """The distinct specs of an experiment with overrides ("field=value") applied to each, in the order given.
+    def specs(
+        self, experiment: str, overrides: Sequence[str] = (), tell: Callable[[str], None] = lambda line: None
+    ) -> tuple[Any, ...]:
+        """The distinct specs of an experiment with overrides ("field=value") applied, in the order given.
 
-        Where the experiment has a parameter `preset`, "preset=NAME" is its value and no field.
+        Controls stay controls, and fields are set where they exist (`mechanisms.records.design`); `tell` is called with one line
+        for each thing that was left alone. Where an experiment has a parameter `preset`, "preset=NAME" is its value and no field.
         """
         found = self.names()
         if experiment not in found:
@@ -89,7 +92,7 @@ class Layer:
             require_choice("preset", value, PRESETS)
         specs = found[experiment](**given)
         changes = [(field, value) for field, value in fields if field not in given]
-        specs = tuple(_with(spec, changes) for spec in specs)
+        specs = changed(specs, changes, tell)
         if self.blocks:
             specs = tuple(block for spec in specs for block in resolve(self.blocks)(spec))
         return tuple({spec_id(spec): spec for spec in specs}.values())
@@ -113,21 +116,6 @@ def _modules(name: str) -> list[ModuleType]:
     module = importlib.import_module(name)
     inner = pkgutil.iter_modules(getattr(module, "__path__", ()))
     return [module, *(importlib.import_module(f"{name}.{one.name}") for one in inner)]
-
-
-def _with(spec: Any, changes: list[tuple[str, Any]]) -> Any:
-    if "axes" in field_types(type(spec)):
-        return functools.reduce(lambda grid, change: grid.with_field(*change), changes, spec)
-    for field, value in changes:
-        if isinstance(value, list) and isinstance(_field(spec, field), int | float | str):
-            raise UserError(f"{field}={value}: this layer takes one value a field; run the command once for each")
-    return override_all(spec, changes)
-
-
-def _field(spec: Any, path: str) -> Any:
-    for part in path.split("."):
-        spec = getattr(spec, part, None)
-    return spec
 
 
 def summary_line(function: Callable[..., Any]) -> str:

@@ -12,7 +12,7 @@ import mechanisms.records.loading
 import mechanisms.sweeps.making
 import toy.simulate
 from figures.__main__ import main
-from figures.catalogue import module_of, names, tables_of
+from figures.catalogue import Entry, names
 from figures.style import save, styled
 from mechanisms.records.loading import load
 from mechanisms.records.suites import FOUND, find_suite
@@ -113,10 +113,10 @@ def pruned_networks():
 def tables(name, runs):
     if name == "pruning_curves":
         return [pruned_networks()]
-    needs = [replace(need, seeds=min(need.seeds, SEEDS)) for need in module_of(name).NEEDS]
+    needs = [replace(need, seeds=min(need.seeds, SEEDS)) for need in Entry(name).needs]
     for need in needs:
         make(need, runs, jobs=1)
-    return [*(load(need, runs) for need in needs), *(table.load() for table in tables_of(module_of(name)))]
+    return [*(load(need, runs) for need in needs), *(table.load() for table in Entry(name).tables)]
 
 
 @pytest.mark.parametrize("name", names())
@@ -124,7 +124,7 @@ def test_axes_are_labelled_and_all_series_are_there(name, runs):
     import matplotlib.pyplot as plt
 
     with styled():
-        figure = module_of(name).draw(*tables(name, runs))
+        figure = Entry(name).module.draw(*tables(name, runs))
         panels = [axes for axes in figure.axes if axes.axison and axes.get_label() != "<colorbar>"]
         shared = bool(figure.get_supxlabel()) and bool(figure.get_supylabel())
         for axes in panels:
@@ -145,7 +145,7 @@ def test_equal_data_give_equal_bytes(suffix, runs, tmp_path):
     data = tables("selectivity", runs)
     for number in (1, 2):
         with styled():
-            figure = module_of("selectivity").draw(*data)
+            figure = Entry("selectivity").module.draw(*data)
             save(figure, tmp_path / f"{number}.{suffix}")
             plt.close(figure)
     assert (tmp_path / f"1.{suffix}").read_bytes() == (tmp_path / f"2.{suffix}").read_bytes()
@@ -170,7 +170,7 @@ def test_missing_full_scale_records_are_asked_for(tmp_path, capsys):
 
 
 def test_committed_records_stand_in_for_missing_ones_and_the_caption_says_so(tmp_path, monkeypatch, runs):
-    need = module_of("digits_sparsity").NEEDS[0]
+    need = Entry("digits_sparsity").needs[0]
     make(need, runs, jobs=1)
     committed = replace(find_suite("full_scale"), reference=runs / "full_scale")
     monkeypatch.setitem(FOUND, "full_scale", committed)
@@ -219,7 +219,7 @@ def test_pictures_that_cannot_be_written_are_one_line(tmp_path, capsys, runs):
 
 
 def test_a_width_is_that_of_the_figure(tmp_path, runs):
-    make(module_of("crossing").NEEDS[0], runs, jobs=1)
+    make(Entry("crossing").needs[0], runs, jobs=1)
     found = []
     for width in ("5.5", "9"):
         place = ["--runs", str(runs), "--out", str(tmp_path / width), "--format", "png", "--width", width]
