@@ -99,7 +99,9 @@ class Entry:
         needed = [load(need, runs) for need in self.needs]
         figure: Figure = self.module.draw(*needed, *(table.load() for table in self.tables))
         if self.shows_committed(runs):
-            figure.text(0, -0.005, REFERENCE_NOTE, fontsize=5.5, color="0.4", ha="left", va="top")
+            figure.draw_without_rendering()  # legends are placed when they are drawn
+            below = figure.get_tightbbox().y0 / figure.get_figheight() - 0.01
+            figure.text(0.5, below, REFERENCE_NOTE, fontsize=5.5, color="0.4", ha="center", va="top")
         return figure
 
     def shows_committed(self, runs: Path) -> bool:

@@ -82,6 +82,8 @@ def letter(axes: Axes, index: int) -> None:
 
 def write(figure: Figure, file: IO[bytes], suffix: str) -> None:
     """Writes a figure into an open file; equal data give equal bytes."""
+    for legend in figure.legends:  # by itself a legend follows the tight box, over whatever stands there
+        legend.set_bbox_to_anchor((0, 0, 1, 1), transform=figure.transFigure)
     metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None, "ModDate": None}}.get(suffix, {})
     figure.savefig(file, format=suffix, metadata=metadata, bbox_inches="tight")
 
