@@ -157,7 +157,7 @@ def _root(function: Callable[[float], float], low: float, high: float) -> float:
 def sgd_relaxation(
     start: Array, steps: Array, strength: Array, *, learning_rate: float, momentum: float, p: Array, curvature: Array
 ) -> Array:
-    """W after `steps` under SGD: exponential approach to `equilibrium_scale` with time constant (1 − μ)/(η(pk + λ)); target 1."""
+    """W after `steps` of SGD: exponential approach to `equilibrium_scale`, time constant (1 − μ)/(η(pk + λ)); target 1."""
     goal = equilibrium_scale(strength, p=p, curvature=curvature)
     rate = learning_rate * (p * curvature + strength) / (1 - momentum)
     return goal + (start - goal) * np.exp(-rate * steps)

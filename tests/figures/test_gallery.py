@@ -13,8 +13,10 @@ import mechanisms.sweeps.making
 import toy.simulate
 from figures.__main__ import main
 from figures.catalogue import Entry, names
-from figures.style import save, styled
+from figures.style import rule_label, save, styled
+from mechanisms.law.update_rules import AbstractUpdateRule
 from mechanisms.records.loading import load
+from mechanisms.records.specs import choices
 from mechanisms.records.suites import FOUND, find_suite
 from mechanisms.sweeps.making import make
 from toy.engines.choice import INTERPRETED
@@ -234,3 +236,9 @@ def test_list_names_every_figure(capsys):
     rows = json.loads(capsys.readouterr().out)
     assert [row["name"] for row in rows] == list(names())
     assert all(row["title"].endswith(".") and row["needs"] for row in rows)
+
+
+def test_a_rule_is_called_by_its_label_and_one_without_by_its_name():
+    assert rule_label("sgd") == "SGD, momentum 0.9"
+    assert rule_label("half_descent") == "half_descent"
+    assert all(rule_label(name) != name for name in choices(AbstractUpdateRule))
