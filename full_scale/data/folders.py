@@ -13,7 +13,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from full_scale.data.base import AbstractDataset, Data
+from full_scale.data.base import AbstractDataset, Data, require_two_classes
 from full_scale.data.files.decoding import SUFFIXES, ImageFiles
 from full_scale.data.files.location import Source, data_folder, download_allowed, missing, present, verified
 from full_scale.data.files.unpacking import unpack
@@ -59,6 +59,7 @@ class AbstractFolderDataset(AbstractDataset):
         """See `AbstractDataset`; files are listed once a process."""
         root = self.root().absolute()
         train, test = _listed(self, root)
+        require_two_classes(f"data={self.name}", np.array([label for _, label in train]))
         return Data(train=self._examples(root, train), test=self._examples(root, test))
 
     def _examples(self, root: Path, listing: Listing) -> ImageFiles:
