@@ -16,6 +16,7 @@ from full_scale.data.base import AbstractExamples
 from full_scale.measure.probes import evaluating, feature_table, in_order, mixed_order, observe
 from full_scale.models.base import BuiltNetwork, FeatureLayer
 from full_scale.training.loop import Training
+from mechanisms.law.regularizers import L2
 from mechanisms.measures.redundancy import merge_heights
 from mechanisms.theory.feature import effective_strength
 
@@ -35,9 +36,10 @@ def criteria_table(training: Training, images: int) -> pd.DataFrame:
     table.insert(0, "step", training.done)
     decayed = {id(parameter) for parameter in training.groups.decayed.values()}
     pulled = [float(layer.norm is not None and id(layer.norm.weight) in decayed) for layer in network.layers]
-    strength = effective_strength(
-        spec.rule, spec.regularizer, learning_rate=spec.learning_rate, denominator=table["denominator"].to_numpy()
-    )
+    strength: Any = np.nan  # but that of L2 is not proportional to the scale
+    if isinstance(spec.regularizer, L2):
+        denominator = table["denominator"].to_numpy()
+        strength = effective_strength(spec.rule, spec.regularizer, learning_rate=spec.learning_rate, denominator=denominator)
     features = [layer.features for layer in network.layers]
     peaks = [merge_heights(layer.numpy(force=True)) for layer in observation.peaks]
     columns = _weights(network) | affine_gradients(network, examples, spec.batch_size) | taylor_and_cost(network, examples)

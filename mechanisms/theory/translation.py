@@ -12,14 +12,16 @@ from typing import Any
 from mechanisms.law.regularizers import COUPLINGS, L2
 from mechanisms.law.schedules import AbstractSchedule, Constant
 from mechanisms.law.torch_rules import TorchRule
-from mechanisms.law.update_rules import AbstractUpdateRule, Adam, AMSGrad
+from mechanisms.law.update_rules import AbstractUpdateRule, Adam
+from mechanisms.theory import conditions
 from mechanisms.theory.feature import (
     critical_activity,
+    critical_strength,
     decay_budget,
     effective_strength,
     selective_equilibrium,
-    visits_per_memory,
 )
+from mechanisms.theory.refusals import require_decaying
 from mechanisms.validation import require, require_above, require_choice, require_whole
 
 DECAYED = ("all", "no_norm")
@@ -57,6 +59,7 @@ class Recipe:
     def __post_init__(self) -> None:
         require(not isinstance(self.rule, TorchRule), "rule", "torch", "a rule of this package, which has closed forms")
         require_above("learning_rate", self.learning_rate, 0)
+        require_decaying(self.rule, self.regularizer, learning_rate=self.learning_rate)
         require_whole("batch_size", self.batch_size, 1)
         require_whole("steps", self.steps, 1, MOST_STEPS)
         require_choice("decayed", self.decayed, DECAYED)
@@ -112,8 +115,7 @@ def rare_features(recipe: Recipe) -> list[dict[str, float | None]]:
 
 def visits(recipe: Recipe, p: float) -> float | None:
     """Visits per memory of the second moment; None for a rule whose denominator never forgets, or that has none."""
-    beta2 = None if isinstance(recipe.rule, AMSGrad) else getattr(recipe.rule, "beta2", None)
-    return None if beta2 is None else float(visits_per_memory(p, batch_size=recipe.batch_size, beta2=beta2))
+    return conditions.visits(recipe.rule, p, recipe.batch_size)
 
 
 def settles(recipe: Recipe, regularizer: L2, p: float) -> float:
@@ -206,7 +208,9 @@ def _norm(recipe: Recipe) -> str:
 def _memory(recipe: Recipe) -> Iterator[str]:
     rare = visits(recipe, ACTIVITIES[0])
     if rare is not None:
-        expected = "the closed forms hold" if rare >= 20 else "expect less than the closed forms say" if rare >= 1 else (
+        expected = (
+            "the closed forms hold" if rare >= conditions.WELL_FED else
+            f"under {conditions.WELL_FED:g}, expect less than the closed forms say" if rare >= 1 else
             "the denominator collapses between visits and coupled decay takes over"
         )  # fmt: skip
         yield f"A feature with p = {ACTIVITIES[0]:g} is visited {rare:.3g} times per memory of the second moment: {expected}."
@@ -214,8 +218,7 @@ def _memory(recipe: Recipe) -> Iterator[str]:
 
 def _advice(recipe: Recipe) -> Iterator[str]:
     rare, k = ACTIVITIES[1], recipe.curvature
-    enough = rare / float(critical_activity(1.0, curvature=k))
-    keep = ACTIVITIES[0] / float(critical_activity(1.0, curvature=k))
+    enough, keep = (float(critical_strength(p, curvature=k)) for p in (rare, ACTIVITIES[0]))
     yield (
         "To encourage sparsity: couple the decay, decay BatchNorm too, train longer; "
         f"coupled {enough:.2g} is expected to kill what fewer than {rare:g} of the exemplars use (k = {k:g})."

@@ -22,7 +22,7 @@ from full_scale.pruning.early import run as run_early
 from full_scale.pruning.spec import EarlySpec
 from full_scale.training.loop import Training, run
 from full_scale.training.spec import TrainSpec
-from mechanisms.law.regularizers import L2
+from mechanisms.law.regularizers import L1, L2
 from mechanisms.law.update_rules import SGD, Adam
 from mechanisms.measures.criteria import all_criteria, score
 from mechanisms.records.columns import check
@@ -167,6 +167,11 @@ def test_effective_strength_is_what_the_measured_forces_say(settings: dict[str, 
         before = table["scale"] - table["loss_force"] - table["reg_force"]
         measured = -table["reg_force"] * table["denominator"] / (1e-2 * before)
         np.testing.assert_allclose(measured, table["effective_strength"], rtol=1e-4)
+
+
+def test_the_pull_of_another_regularizer_is_no_strength() -> None:
+    training = training_of(dataclasses.replace(TINY, steps=1, measurements=1, regularizer=L1(strength=1e-2)))
+    assert criteria_table(training, IMAGES)["effective_strength"].isna().all()
 
 
 def test_measuring_leaves_no_trace() -> None:
