@@ -73,7 +73,7 @@ class Proof:
             traced = traced_with(carried_out(plan, self.surrogate), self.assessment.example)
         except UserError as problem:
             return str(problem)
-        return unlike(tracker, selection, traced)
+        return unlike(tracker, selection, plan, traced)
 
     def _first_look(self, plan: Plan) -> list[Difference]:
         if self.seen is None or self.seen[0] is not plan:
