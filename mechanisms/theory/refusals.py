@@ -60,7 +60,7 @@ def require_decaying(rule: AbstractUpdateRule, regularizer: AbstractRegularizer,
         return
     unit, symbol = (1.0, "λ") if coupling == "independent" else (learning_rate, "ηλ")
     bound = stable_below(rule) if coupling == "coupled" else 2.0
-    fault = f"less than {bound / unit:.3g}: at {symbol} = {strength * unit:.3g}, not below {bound:.3g}, the decay itself diverges"
+    fault = f"less than {bound / unit:.4g}: at {symbol} = {strength * unit:.4g}, not below {bound:.4g}, the decay itself diverges"
     require(strength * unit < bound, "strength", strength, fault)
 
 

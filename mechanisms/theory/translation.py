@@ -16,13 +16,12 @@ from mechanisms.law.update_rules import AbstractUpdateRule, Adam
 from mechanisms.theory import conditions
 from mechanisms.theory.feature import (
     critical_activity,
-    critical_strength,
     decay_budget,
     effective_strength,
     selective_equilibrium,
 )
 from mechanisms.theory.refusals import require_decaying
-from mechanisms.validation import require, require_above, require_choice, require_whole
+from mechanisms.validation import InvalidValue, require, require_above, require_choice, require_whole
 
 DECAYED = ("all", "no_norm")
 ACTIVITIES = (1e-3, 1e-2, 0.1)
@@ -105,11 +104,10 @@ def rare_features(recipe: Recipe) -> list[dict[str, float | None]]:
     """For each p: visits per memory (None without a memory that fades), and what the feature would do under each coupling.
 
     The last columns are where scale × outgoing weight settles, of a target of 1, if the *same number* λ entered under that
-    coupling and both factors were decayed.
+    coupling and both factors were decayed; None where that would diverge.
     """
     return [
-        {"p": p, "visits_per_memory": visits(recipe, p), **{c: settles(recipe, recipe.under(c), p) for c in COUPLINGS}}
-        for p in ACTIVITIES
+        {"p": p, "visits_per_memory": visits(recipe, p), **{c: _settles(recipe, c, p) for c in COUPLINGS}} for p in ACTIVITIES
     ]
 
 
@@ -129,6 +127,13 @@ def settles(recipe: Recipe, regularizer: L2, p: float) -> float:
         curvature=recipe.curvature,
         factors=2,
     )
+
+
+def _settles(recipe: Recipe, coupling: str, p: float) -> float | None:
+    try:
+        return settles(recipe, recipe.under(coupling), p)
+    except InvalidValue:
+        return None
 
 
 def threshold(recipe: Recipe) -> float | None:
@@ -174,7 +179,7 @@ def _length(recipe: Recipe) -> str:
     span = f"{low:.2g}" if f"{low:.2g}" == f"{high:.2g}" else f"{low:.2g} to {high:.2g}, by D,"
     verdict = (
         "enough to show what the decay does" if low >= ENOUGH else
-        "too little to show anything: no sparsity would prove nothing" if high < ENOUGH else
+        "little, so that no sparsity would prove nothing" if high < ENOUGH else
         "enough only for features with small D"
     )  # fmt: skip
     return f"In {recipe.steps} steps the decay alone can shrink a scale by {span} e-folds: {verdict} ({ENOUGH:.0f} is the least)."
@@ -217,13 +222,7 @@ def _memory(recipe: Recipe) -> Iterator[str]:
 
 
 def _advice(recipe: Recipe) -> Iterator[str]:
-    rare, k = ACTIVITIES[1], recipe.curvature
-    enough, keep = (float(critical_strength(p, curvature=k)) for p in (rare, ACTIVITIES[0]))
-    yield (
-        "To encourage sparsity: couple the decay, decay BatchNorm too, train longer; "
-        f"coupled {enough:.2g} is expected to kill what fewer than {rare:g} of the exemplars use (k = {k:g})."
-    )
-    yield f"To prevent it: stay under coupled {keep:.2g} to keep what {ACTIVITIES[0]:g} of them use (k = {k:g})."
+    yield "To have more filters die, raise Λ = Σ η_t·λ_eff/D: a stronger decay or a longer run. To have fewer die, lower it."
     if recipe.rule.normalizing:
         yield "Decoupling alone prevents nothing: a decoupled or independent decay with the same pull kills filters too."
 
