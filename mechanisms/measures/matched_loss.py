@@ -76,25 +76,31 @@ def distance_at_equal_loss(one: pd.DataFrame, other: pd.DataFrame) -> Estimate:
     Raises:
         InvalidValue: the curves have no losses in common, or a family has fewer than two strengths.
     """
-    seeds = np.array(sorted(set(one["seed"]) & set(other["seed"])))
+    seeds = sorted(set(one["seed"]) & set(other["seed"]))
     require(len(seeds) > 0, "seeds", seeds, "seeds that both families share")
-    value = _distance(_points(one, seeds), _points(other, seeds))
+    grids, every = (_grid(one, seeds), _grid(other, seeds)), np.arange(len(seeds))
+    value = _distance(*(_points(grid, every) for grid in grids))
     if np.isnan(value):
         raise InvalidValue("the two families have no training loss in common: add strengths until they do")
-    draws = stream(0, "matched loss").choice(seeds, (RESAMPLES, len(seeds)))
-    found = np.array([_distance(_points(one, drawn), _points(other, drawn)) for drawn in draws])
+    draws = stream(0, "matched loss").choice(every, (RESAMPLES, len(seeds)))
+    found = np.array([_distance(*(_points(grid, drawn) for grid in grids)) for drawn in draws])
     low, high = np.nanquantile(found, [0.025, 0.975])
     return Estimate(value, float(low), float(high), len(seeds))
 
 
-def _points(rows: pd.DataFrame, seeds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(log loss, dead share) of each strength, means over seeds (a seed may count twice), in the order of the loss."""
-    losses = np.log(rows.pivot_table("train_loss", "spec.regularizer.strength", "seed")[seeds])
-    shares = rows.pivot_table("dead", "spec.regularizer.strength", "seed")[seeds]
-    at, dead = losses.mean(axis=1).to_numpy(), shares.mean(axis=1).to_numpy()
-    require(len(at) > 1, "strengths", len(at), "at least two of each family")
-    order = np.argsort(at)
-    return at[order], dead[order]
+def _grid(rows: pd.DataFrame, seeds: list[int]) -> np.ndarray:
+    """Log loss and dead share, (2, strengths, seeds)."""
+    table = rows.assign(log_loss=np.log(rows["train_loss"])).set_index(["spec.regularizer.strength", "seed"])
+    grid = np.array([table[name].unstack()[seeds].to_numpy() for name in ("log_loss", "dead")])
+    require(grid.shape[1] > 1, "strengths", grid.shape[1], "at least two of each family")
+    return grid
+
+
+def _points(grid: np.ndarray, drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(log loss, dead share) of each strength, means over the drawn seeds, in the order of the loss."""
+    losses, shares = grid[:, :, drawn].mean(axis=2)
+    order = np.argsort(losses)
+    return losses[order], shares[order]
 
 
 def _distance(one: tuple[np.ndarray, np.ndarray], other: tuple[np.ndarray, np.ndarray]) -> float:
