@@ -1,9 +1,9 @@
 """At equal training loss L2 leaves more filters dead than weight decay, and Adam more than SGD.
 
-BasicNet (width 1/4) on digits, each meaning of weight decay at six strengths. A curve is a rule and a coupling, a point a strength:
-means over seeds, bands their whole range. (a) Dead share against training loss: where two curves lie on one another, the couplings
-do the same at other strengths, as decoupled and independent decay must. (b) The same against Λ, the sum of η·λ_eff/D over the
-steps: by how many e-folds the decay alone shrinks a scale. (c) Test error against dead share.
+BasicNet (width 1/4) on digits, each meaning of weight decay at six strengths. A curve is a rule and a coupling, a point a
+strength: means over seeds, bands their whole range. (a) Dead share against training loss: where two curves lie on one another,
+the couplings do the same at other strengths, as decoupled and independent decay must. (b) The same against Λ, the sum of
+η·λ_eff/D over the steps: by how many e-folds the decay alone shrinks a scale. (c) Test error against dead share.
 """
 
 from __future__ import annotations
