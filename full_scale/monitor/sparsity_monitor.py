@@ -44,8 +44,9 @@ class SparsityMonitor:
 
     Args:
         model: called with images on its first axis; wrappers for data parallelism and compilation are looked through.
-        optimizer: of `torch.optim`; its steps are followed until `close`.
-        epochs: how often `epoch` will be called in the whole training, for the decay budget that is still to come.
+        optimizer: one of torch, or a wrapper around it, which is looked through; its steps are followed until `close`.
+        epochs: how often `epoch` is called in the whole training, with what was before a resumption; for the decay budget that
+            is still to come.
         most_images: at most this many images are looked at each time, the first ones.
         batch_size: of the column `batch_activity`.
         log_dir: folder for TensorBoard, if it is installed.
@@ -72,15 +73,16 @@ class SparsityMonitor:
         self._model, self._epochs, self._most, self._batch_size = unwrapped(model), epochs, most_images, batch_size
         scales = [layer.norm.weight for layer in observable(self._model).layers if layer.norm is not None]
         self._probe = None if optimizer is None else OptimizerProbe(optimizer, scales)
-        self._start = 0 if self._probe is None else self._probe.steps
+        self._moments: set[int] = set()
+        """How many steps had been followed at each epoch."""
         self._tables: dict[int, pd.DataFrame] = {}
         self._rows: dict[int, pd.DataFrame] = {}
         self._layers = pd.DataFrame()
         self._verbose, self._writer = verbose, None if log_dir is None else _writer(log_dir)
         if not scales:
             say(f"{type(self._model).__name__} has no normalization with scales: only its activations are measured")
-        if self._probe is not None and not self._probe.is_known:
-            say(f"forces and denominators stay unknown: there is no law here of {type(optimizer).__name__} with these options")
+        for note in () if self._probe is None else self._probe.notes:
+            say(note)
 
     def __enter__(self) -> SparsityMonitor:
         """Itself; it is closed at the end."""
@@ -112,17 +114,20 @@ class SparsityMonitor:
         table = feature_table(network, observation, self._batch_size)
         self._require_same_features(table)
         table.insert(0, "step", step)
-        extra = self._by_feature(network.layers)
+        extra, unknown = self._by_feature(network.layers), self._unknown(network.layers)
         if self._probe is not None:
             table = table.assign(**{name: extra[name] for name in FORCES})
         self._tables.pop(step, None)
         self._tables[step] = table
+        self._moments |= {self._probe.followed} - {0} if self._probe is not None else set()
         images_seen = len(observation.labels)
         self._rows.pop(step, None)
         self._rows[step] = self._summary(table.assign(**extra), "run").assign(images=images_seen)
         self._layers = self._summary(table.assign(**extra), "layer")
+        if self._probe is not None:
+            self._layers["unknown"] = self._layers["layer"].map(unknown)
         if self._verbose:
-            say(_line(len(self._rows), self._rows[step].iloc[0].to_dict()))
+            say(_line(len(self._rows), self._rows[step].iloc[0].to_dict(), self._on_forces(table, unknown)))
         self._log(step)
         return table
 
@@ -150,7 +155,8 @@ class SparsityMonitor:
 
         `features`; `sparsity_by_activation` and `sparsity_by_scale`; `ever_dead` and `revived`, numbers of features, by
         activation at the epochs so far; the mean `selectivity`; and with an optimizer the median `denominator`, `dominance`, and
-        the median decay budgets in e-folds: `decay_budget` so far, and `decay_budget_to_come` at the rate of the last step.
+        the median decay budgets in e-folds: `decay_budget` so far, and `decay_budget_to_come` at the rate of the last step; and
+        `unknown`, why forces of the layer are NaN ("" where none is).
 
         Raises:
             UserError: there was no epoch yet.
@@ -179,6 +185,26 @@ class SparsityMonitor:
                 values.append(known[name].numpy(force=True) if name in known else missing)
         return {name: np.concatenate(values) for name, values in parts.items()}
 
+    def _unknown(self, layers: tuple[FeatureLayer, ...]) -> dict[str, str]:
+        """Name of a layer → why some of its forces are not known, "" where all are; to be asked after `_by_feature`."""
+        probe = self._probe
+        if probe is None:
+            return {}
+        return {layer.name: "it has no scale" if layer.norm is None else probe.reason(layer.norm.weight) for layer in layers}
+
+    def _on_forces(self, table: pd.DataFrame, unknown: Mapping[str, str]) -> list[str]:
+        """What an epoch prints of forces that are not known and of steps that were not followed."""
+        if self._probe is None:
+            return []
+        missing = table[list(FORCES)].isna().any(axis=1)
+        reasons = table["layer"][missing].map(unknown).value_counts(sort=False)
+        parts = [f"forces unknown on {count} features: {reason}" for reason, count in reasons.items()]
+        if self._probe.before:
+            parts.append(f"followed {self._probe.followed} of {self._probe.steps} steps")
+        elif self._probe.is_miscounted:
+            parts.append(f"only steps that were followed are counted, because {self._probe.name} keeps no count")
+        return parts
+
     def _summary(self, table: pd.DataFrame, per: str) -> pd.DataFrame:
         """One row, or with per="layer" one a layer, of a table with the columns of `_by_feature`."""
         groups = grouped(table, moment_columns(table, per))
@@ -196,10 +222,10 @@ class SparsityMonitor:
 
     def _steps_to_come(self) -> float:
         """Steps until the end of the training, at as many an epoch as so far; NaN where its length is unknown."""
-        past = [step - self._start for step in self._tables if step > self._start]
-        if self._epochs is None or not past:
+        if self._probe is None or self._epochs is None or not self._moments:
             return math.nan
-        return max(0, self._epochs - len(past)) * max(past) / len(past)
+        an_epoch = max(self._moments) / len(self._moments)
+        return max(0.0, self._epochs * an_epoch - self._probe.steps)
 
     def _log(self, step: int) -> None:
         if self._writer is None:
@@ -211,8 +237,8 @@ class SparsityMonitor:
         self._writer.flush()
 
 
-def _line(number: int, row: Mapping[Any, Any]) -> str:
-    """What an epoch prints."""
+def _line(number: int, row: Mapping[Any, Any], on_forces: list[str]) -> str:
+    """What an epoch prints; numbers that are not known are left out, and `on_forces` says why."""
     parts = [
         f"epoch {number} (step {row['step']:.0f}): on {row['images']:.0f} images"
         f" {100 * row['sparsity_by_activation']:.1f} % of {row['features']:.0f} features dead",
@@ -220,12 +246,17 @@ def _line(number: int, row: Mapping[Any, Any]) -> str:
         f"ever dead {row['ever_dead']:.0f}, revived {row['revived']:.0f}",
         f"selectivity {row['selectivity']:.3f}",
     ]
-    if "denominator" in row:
-        parts.append(f"denominator {row['denominator']:.2g}")
-        parts.append(f"regularizer ahead of the loss on {100 * row['dominance']:.0f} %")
-        ahead = "" if math.isnan(row["decay_budget_to_come"]) else f", {row['decay_budget_to_come']:.2g} to come"
-        parts.append(f"decay budget {row['decay_budget']:.2g}{ahead}")
-    return "; ".join(parts)
+    known = {name: value for name, value in row.items() if not math.isnan(value)}
+    if "denominator" in known:
+        parts.append(f"denominator {known['denominator']:.2g}")
+    if "dominance" in known:
+        parts.append(f"regularizer ahead of the loss on {100 * known['dominance']:.0f} %")
+    if "decay_budget" in known:
+        ahead = f", {known['decay_budget_to_come']:.2g} to come" if "decay_budget_to_come" in known else ""
+        parts.append(f"decay budget {known['decay_budget']:.2g}{ahead}")
+    elif "decay_budget" in row:
+        parts.append("decay budget unknown")
+    return "; ".join([*parts, *on_forces])
 
 
 def _writer(log_dir: str | Path) -> Any:
