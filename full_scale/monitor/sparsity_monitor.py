@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import math
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,14 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from full_scale.measure.probes import FORCES, feature_table
 from full_scale.models.base import FeatureLayer
-from full_scale.monitor.inspection import Images, look, observable, unwrapped
+from full_scale.models.discovery import listing
+from full_scale.models.parts.tracing import normalizes
+from full_scale.models.parts.wrappers import unwrapped
+from full_scale.monitor.inspection import Images, Watched, look, observable
 from full_scale.monitor.optimizer_forces import OptimizerProbe
 from mechanisms.measures.forces import dominance
 from mechanisms.measures.sparsity import CRITERIA, grouped, histories, moment_columns, sparsity
@@ -43,7 +48,7 @@ class SparsityMonitor:
     loss counts as loss.
 
     Args:
-        model: called with images on its first axis; wrappers for data parallelism and compilation are looked through.
+        model: called with images on its first axis; wrappers for compilation, parallelism and averages are looked through.
         optimizer: one of torch, or a wrapper around it, which is looked through; its steps are followed until `close`.
         epochs: how often `epoch` is called in the whole training, with what was before a resumption; for the decay budget that
             is still to come.
@@ -71,17 +76,18 @@ class SparsityMonitor:
             if value is not None:
                 require_whole(field, value, 1)
         self._model, self._epochs, self._most, self._batch_size = unwrapped(model), epochs, most_images, batch_size
-        scales = [layer.norm.weight for layer in observable(self._model).layers if layer.norm is not None]
+        watched = observable(self._model)
+        norms = [layer.norm for layer in watched.network.layers if layer.norm is not None]
+        scales = [norm.weight for norm in norms]
         self._probe = None if optimizer is None else OptimizerProbe(optimizer, scales)
+        self._left_out = watched.left_out
         self._moments: set[int] = set()
         """How many steps had been followed at each epoch."""
         self._tables: dict[int, pd.DataFrame] = {}
         self._rows: dict[int, pd.DataFrame] = {}
         self._layers = pd.DataFrame()
         self._verbose, self._writer = verbose, None if log_dir is None else _writer(log_dir)
-        if not scales:
-            say(f"{type(self._model).__name__} has no normalization with scales: only its activations are measured")
-        for note in () if self._probe is None else self._probe.notes:
+        for note in (*_notes(self._model, watched, norms), *(self._probe.notes if self._probe is not None else ())):
             say(note)
 
     def __enter__(self) -> SparsityMonitor:
@@ -110,7 +116,9 @@ class SparsityMonitor:
             UserError: the images cannot be used, or the features are no longer those of the last epoch.
         """
         step = len(self._tables) + 1 if self._probe is None else self._probe.steps
-        network, observation = look(self._model, images, self._most)
+        watched, observation = look(self._model, images, self._most)
+        network = watched.network
+        self._tell(watched)
         table = feature_table(network, observation, self._batch_size)
         self._require_same_features(table)
         table.insert(0, "step", step)
@@ -163,6 +171,19 @@ class SparsityMonitor:
         """
         self._require_epoch()
         return self._layers
+
+    @property
+    def left_out(self) -> pd.DataFrame:
+        """One row a convolution, linear map or normalization that belongs to no watched layer: `layer`, `type` and `reason`."""
+        rows = [(part.name, part.kind, part.reason) for part in self._left_out]
+        return pd.DataFrame(rows, columns=["layer", "type", "reason"])
+
+    def _tell(self, watched: Watched) -> None:
+        """Says what else is not watched, which only images could tell."""
+        new = [part for part in watched.left_out if part not in self._left_out]
+        self._left_out = watched.left_out
+        if new:
+            say(f"not watched: {listing(new)}")
 
     def _require_epoch(self) -> None:
         if not self._tables:
@@ -235,6 +256,23 @@ class SparsityMonitor:
         for row in self._layers.to_dict("records"):
             self._writer.add_scalar(f"sparsity_by_activation/{row['layer']}", row["sparsity_by_activation"], step)
         self._writer.flush()
+
+
+def _notes(model: nn.Module, watched: Watched, norms: list[Any]) -> list[str]:
+    """What is said of a model once: what of it is not watched, and what the numbers depend on."""
+    name, others = type(model).__name__, listing(watched.left_out)
+    notes = []
+    if others:
+        notes.append(f"{len(watched.network.layers)} layers of {name} are watched; not watched: {others}")
+    if not norms:
+        has = "has, on its watched layers, no" if any(map(normalizes, model.modules())) else "has no"
+        notes.append(f"{name} {has} normalization with scales: only its activations are measured")
+    moving = Counter(type(norm).__name__ for norm in norms if isinstance(norm, _BatchNorm) and norm.running_mean is None)
+    for kind, number in moving.items():
+        notes.append(
+            f"{number} {kind} of {name} keep no running statistics: their activations depend on the batches in which images come"
+        )
+    return notes
 
 
 def _line(number: int, row: Mapping[Any, Any], on_forces: list[str]) -> str:
