@@ -141,23 +141,22 @@ def _why_bare(trace: Trace, reader: fx.Node | None, last: fx.Node) -> str:
 
 
 def _others(trace: Trace, whole: nn.Module, layers: tuple[FeatureLayer, ...]) -> Iterator[LeftOut]:
-    """Layers that take part without a call of their own that could be followed, and normalizations of no feature layer."""
-    from full_scale.models.parts.tracing import MAKERS, normalizes
+    """What has weights and takes part without being followed, and normalizations of no feature layer."""
+    from full_scale.models.parts.tracing import MAKERS, is_closed, normalizes
 
     taken = {id(part) for layer in layers for part in (layer.conv, layer.norm)}
     called = {str(node.target): trace.called(node) for node in trace.graph.nodes if node.op == "call_module"}
     read = {str(node.target).rpartition(".")[0] for node in trace.graph.nodes if node.op == "get_attr"}
     for name, part in whole.named_modules():
-        makes, kind = isinstance(part, MAKERS), type(part).__name__
-        if id(part) in taken or not (makes or normalizes(part)):
+        kind = type(part).__name__
+        if id(part) in taken or not (name in called or name in read):
             continue
-        around = next((type(call).__name__ for path, call in called.items() if name.startswith(f"{path}.")), None)
-        if name in called and not makes:
+        if normalizes(part):
             yield LeftOut(name, kind, "it normalizes no layer of features")
-        elif around is not None:
-            yield LeftOut(name, kind, f"inside {around}, which is not looked into")
-        elif name in read:
+        elif isinstance(part, MAKERS) and name not in called:
             yield LeftOut(name, kind, "a function uses its weights")
+        elif is_closed(part) and name in called:
+            yield LeftOut(name, kind, "not looked into")
 
 
 def _following(trace: Trace, node: fx.Node, last: fx.Node) -> fx.Node | None:

@@ -109,7 +109,7 @@ def look(model: nn.Module, images: Images, most: int | None = None) -> tuple[Wat
 def _seen(network: BuiltNetwork, images: Tensor) -> Observation:
     try:
         return observe(network, Examples(images, images.new_zeros(len(images), dtype=torch.int64)))
-    except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as problem:
+    except Exception as problem:
         raise UserError(f"the model does not run on images of shape {tuple(images.shape)}: {first_line(problem)}") from problem
 
 

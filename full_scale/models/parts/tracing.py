@@ -69,6 +69,11 @@ def normalizes(part: nn.Module) -> bool:
     return is_norm(part) or ("Norm" in type(part).__name__ and isinstance(getattr(part, "weight", None), Tensor))
 
 
+def is_closed(part: nn.Module) -> bool:
+    """Whether a module of torch does more with weights than a convolution, linear map, normalization or table: attention."""
+    return not isinstance(part, (*MAKERS, nn.Embedding)) and any(weight.dim() > 1 for weight in part.parameters())
+
+
 def is_plain(norm: object) -> bool:
     """Whether a normalization is one of torch itself, which does nothing after it has scaled and shifted."""
     return type(norm).__module__.startswith("torch.nn.")
