@@ -160,6 +160,12 @@ class OptimizerProbe:
         """Steps of the optimizer before the first one that was followed."""
         return max(0, self.steps - self.followed)
 
+    @property
+    def decoupled_factor(self) -> float:
+        """What decoupled decay alone multiplies scales by in one step with the options as they are; 1 where none is known."""
+        groups = [group for group in self._optimizer.param_groups if any(id(p) in self._wanted for p in group["params"])]
+        return min((1 - (self._decoupled_rate(group) or 0.0) for group in groups), default=1.0)
+
     def close(self) -> None:
         """Leaves the optimizer as it was."""
         for hook in self._hooks:
@@ -204,6 +210,12 @@ class OptimizerProbe:
         """
         nothing = torch.zeros_like(_wide(parameter))
         return self._decays.get(id(parameter), {"decay_budget": nothing, "decay_a_step": nothing})
+
+    def _decoupled_rate(self, group: Group) -> float | None:
+        law = law_of(self._optimizer, group)
+        if law is None:
+            return decoupled_rate(self._optimizer, group)
+        return law.learning_rate * law.regularizer.strength if law.regularizer.coupling == "decoupled" else None
 
     def _begin(self, optimizer: torch.optim.Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Follows the step that the optimizer is about to make, or has it followed once its closure has made the gradients."""
@@ -324,8 +336,7 @@ def _notes_on_laws(optimizer: torch.optim.Optimizer, groups: list[Group]) -> lis
     name, lawless = type(optimizer).__name__, [group for group in groups if law_of(optimizer, group) is None]
     if not lawless:
         return []
+    unknown = f"forces and denominators stay unknown: there is no law here of {name} with these options"
     if any(decoupled_rate(optimizer, group) is None for group in lawless):
-        budget = "and decay budgets, because its decay may not be lr·weight_decay,"
-        return [f"forces, denominators {budget} stay unknown: there is no law here of {name} with these options"]
-    budget = f"decay budgets are the sum of lr·weight_decay, which assumes that {name} decays beside its update"
-    return [f"forces and denominators stay unknown: there is no law here of {name} with these options; {budget}"]
+        return [f"{unknown}; so do decay budgets, because its decay may not be lr·weight_decay"]
+    return [f"{unknown}; decay budgets are the sum of lr·weight_decay, which assumes that {name} decays beside its update"]

@@ -220,6 +220,9 @@ class SparsityMonitor:
         missing = table[list(FORCES)].isna().any(axis=1)
         reasons = table["layer"][missing].map(unknown).value_counts(sort=False)
         parts = [f"forces unknown on {count} features: {reason}" for reason, count in reasons.items()]
+        if (factor := self._probe.decoupled_factor) <= 0:
+            kind = "they diverge" if factor <= -1 else "it turns their sign" if factor else "it removes them"
+            parts.append(f"decay alone multiplies scales by {factor:.3g} a step: {kind}")
         if self._probe.before:
             parts.append(f"followed {self._probe.followed} of {self._probe.steps} steps")
         elif self._probe.is_miscounted:

@@ -312,6 +312,19 @@ def test_budgets_are_summed_in_double_precision() -> None:
     assert probe.decay(scale)["decay_budget"].tolist() == pytest.approx([0.02] * 3, rel=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("strength", "said"),
+    [(0.1, ""), (1.0, "by 0 a step: it removes them"), (1.5, "by -0.5 a step: it turns"), (2.5, "they diverge")],
+)
+def test_a_decay_that_shrinks_nothing_gradually_is_said(strength: float, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    network = small_net()
+    optimizer = torch.optim.AdamW(network.module.parameters(), lr=1.0, weight_decay=strength)
+    SparsityMonitor(network.module, optimizer).epoch(images())
+    found = capsys.readouterr().err
+    assert said in found
+    assert ("decay alone multiplies scales" in found) == bool(said)
+
+
 class Halving(torch.optim.SGD):
     """A law of its own: half of each step."""
 
