@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from full_scale.models.parts.wrappers import run_eagerly, uncompiled
 from full_scale.removal.analysis.channels import Tracker
 from full_scale.removal.analysis.constants import InputRange
 from full_scale.removal.assessment import SILENT, Assessment, Evidence, assess, feature_table
@@ -45,7 +46,8 @@ def audit(
     Raises:
         UserError: the model, its weights or the inputs cannot be used, or the model cannot be traced.
     """
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), run_eagerly():
+        model = uncompiled(model)
         assessment = assess(model, example_input, Evidence(data, input_range, scale_threshold))
         selection = select(assessment.last)
         features = feature_table(assessment, assessment.last, selection)
@@ -69,7 +71,7 @@ def shrink(
     Arguments are those of `audit`, and:
 
     Args:
-        model: is not changed; the copy is of the same class and in the same mode.
+        model: is not changed; the copy is of the same class and in the same mode, of a compiled one of what was compiled.
         example_input: see `audit`.
         data: see `audit`.
         input_range: see `audit`.
@@ -119,8 +121,8 @@ def removal(model: nn.Module, example_input: Tensor | tuple[Tensor, ...], option
     if tolerance is not None:
         require_above("tolerance", tolerance, 0)
     require(evidence.data is not None or not silent, "silent", silent, "False, or give the images as data")
-    with torch.random.fork_rng(devices=[]):
-        assessment = assess(model, example_input, evidence)
+    with torch.random.fork_rng(devices=[]), run_eagerly():
+        assessment = assess(uncompiled(model), example_input, evidence)
         tracker = assessment.last if silent else assessment.without_silence()
         return remove(assessment, tracker, multiple_of=multiple_of, tolerance=tolerance)
 
