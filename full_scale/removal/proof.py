@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 
 from full_scale.removal.analysis.channels import Tracker
 from full_scale.removal.analysis.graph import Inputs, structural_copy
-from full_scale.removal.assessment import IMAGES_AT_ONCE, Assessment, traced_with
+from full_scale.removal.analysis.sizes import differs_by_size, run_with_symbols
+from full_scale.removal.assessment import FEW_IMAGES, IMAGES_AT_ONCE, Assessment, batch_of, traced_with
 from full_scale.removal.plan import Plan, Selection
 from full_scale.removal.retracing import unlike
 from full_scale.removal.surgery import carried_out
@@ -69,11 +72,19 @@ class Proof:
         """What the network's code does otherwise in the network that a plan makes; None if nothing."""
         if plan.is_empty:
             return None
+        smaller = carried_out(plan, self.surrogate)
         try:
-            traced = traced_with(carried_out(plan, self.surrogate), self.assessment.example)
+            traced = traced_with(smaller, self.assessment.example)
         except UserError as problem:
             return str(problem)
-        return unlike(tracker, selection, plan, traced)
+        return unlike(tracker, selection, plan, traced) or self._problem_at_other_sizes(plan, smaller)
+
+    def _problem_at_other_sizes(self, plan: Plan, smaller: nn.Module) -> str | None:
+        images = batch_of(self.assessment.example, FEW_IMAGES)
+        before = run_with_symbols(with_zero_biases(self.surrogate, plan.biases), images)
+        after = None if before is None else run_with_symbols(smaller, images)
+        differs = before is not None and (after is None or differs_by_size(before, after))
+        return "with fewer channels it does something else at other sizes" if differs else None
 
     def _first_look(self, plan: Plan) -> list[Difference]:
         if self.seen is None or self.seen[0] is not plan:
@@ -143,4 +154,13 @@ def substituted(model: nn.Module, substitutes: dict[str, Tensor]) -> nn.Module:
         path, _, field = name.rpartition(".")
         owner = copy.get_submodule(path)
         setattr(owner, field, nn.Parameter(value, getattr(owner, field).requires_grad))
+    return copy
+
+
+def with_zero_biases(model: nn.Module, names: Iterable[str]) -> nn.Module:
+    """A copy that shares the parameters of a model, in which the named modules have a bias of zeros: the same function."""
+    copy = structural_copy(model)
+    for name in names:
+        owner = copy.get_submodule(name)
+        owner.bias = nn.Parameter(owner.weight.new_zeros(len(owner.weight)))  # type: ignore[arg-type,operator]
     return copy

@@ -149,13 +149,13 @@ def _that_runs(proof: Proof, tracker: Tracker, multiple_of: int, only: np.ndarra
     """The largest selection that the network's own code stands: what fixes sizes in code is found and left alone."""
 
     def planned(banned: dict[int, str]) -> tuple[Selection, Plan]:
-        selection = select(tracker, multiple_of=multiple_of, only=wanted, banned=banned)
+        selection = select(tracker, multiple_of=multiple_of, only=only, banned=stays | banned)
         return selection, make_plan(tracker, selection)
 
     def problem_of(selection: Selection, plan: Plan) -> str | None:
         return proof.problem(plan) or proof.problem_of_code(plan, tracker, selection)
 
-    wanted = only
+    stays: dict[int, str] = {}
     selection, plan = planned({})
     problem = problem_of(selection, plan)
     if problem is None:
@@ -164,6 +164,7 @@ def _that_runs(proof: Proof, tracker: Tracker, multiple_of: int, only: np.ndarra
         raise UserError(
             "the network puts out other numbers when it is run again, so nothing can be proved: make it deterministic"
         )
+    stays = {int(c): selection.reasons[int(c)] for c in np.flatnonzero(~selection.removed)}
     wanted, groups = selection.removed, _groups(tracker, selection)
 
     def culprits(suspects: list[list[int]]) -> dict[int, str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import logging
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -33,6 +35,26 @@ class TracedNetwork:
     tensors: dict[str, Tensor]
     inputs: tuple[str, ...]
     shared: frozenset[str]
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Within it, torch prints neither warnings nor the graphs that it cannot follow: what is wrong is said in one line."""
+    top = logging.getLogger("torch")
+    made = [logger for name, logger in logging.root.manager.loggerDict.items() if name.startswith("torch.")]
+    own = [logger for logger in made if isinstance(logger, logging.Logger) and not logger.disabled]
+    level = top.level
+    try:
+        top.setLevel(logging.CRITICAL + 1)  # for loggers that are made within
+        for logger in own:
+            logger.disabled = True
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        top.setLevel(level)
+        for logger in own:
+            logger.disabled = False
 
 
 def structural_copy(module: nn.Module, convert: Callable[[Tensor], Tensor] | None = None) -> nn.Module:
@@ -143,8 +165,7 @@ def _export(network: nn.Module, inputs: Inputs) -> torch.export.ExportedProgram:
     attempts: tuple[Callable[[], nn.Module], ...] = (lambda: network, lambda: fx.symbolic_trace(network))
     for attempt in attempts:
         try:
-            with warnings.catch_warnings(), torch.no_grad():
-                warnings.simplefilter("ignore")
+            with quiet(), torch.no_grad():
                 program: torch.export.ExportedProgram = torch.export.export(attempt(), inputs).run_decompositions({})
                 return program
         except Exception as problem:

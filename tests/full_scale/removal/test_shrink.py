@@ -11,7 +11,7 @@ from torch.nn.utils.prune import l1_unstructured
 
 from full_scale.removal import audit, shrink
 from full_scale.removal.assessment import ALIVE, CERTIFIED, PARAMETERS, SCALE, SILENT
-from full_scale.removal.selection import KEPT_CARRIER, KEPT_LAST
+from full_scale.removal.selection import KEPT_CARRIER, KEPT_LAST, NOT_ASKED
 from full_scale.removal.shrinking import REFUSED
 from full_scale.removal.verification import differing
 from mechanisms.validation import UserError
@@ -66,6 +66,7 @@ def test_code_that_computes_with_a_width_is_found_where_it_does_not_show(name):
     smaller, report = shrink(network, IMAGES.double())
     assert smaller.first[0].out_channels == 8
     assert report.features["reason"].str.contains("with fewer channels").any()
+    assert not (report.features["reason"] == NOT_ASKED).any(), "nothing was asked for by name"
     assert smaller.second[0].out_channels == 8 - DEAD
     assert gap(network, smaller, 1e4 * IMAGES) <= 1e-10
 
