@@ -82,7 +82,7 @@ def to_double(tensor: Tensor) -> Tensor:
     return tensor.detach().double().clone() if tensor.is_floating_point() else tensor.detach().clone()
 
 
-def _in_plain_order(tensor: Tensor) -> Tensor:
+def in_plain_order(tensor: Tensor) -> Tensor:
     """The tensor with its last axis the innermost in memory, as `torch.empty` has it; buffers are always copied.
 
     Parameters in another order (channels last) make torch add copies to a graph. Strides of axes of length 1 count there too, so
@@ -134,8 +134,8 @@ def trace(module: nn.Module, inputs: Inputs) -> TracedNetwork:
     Raises:
         UserError: the inputs do not fit, or what the network does cannot be written as one graph.
     """
-    network = structural_copy(module, _in_plain_order).eval()
-    program = _export(network, tuple(_in_plain_order(part) for part in inputs))
+    network = structural_copy(module, in_plain_order).eval()
+    program = _export(network, tuple(in_plain_order(part) for part in inputs))
     kinds = program.graph_signature.input_specs
     names = {spec.arg.name: spec.target for spec in kinds if spec.kind in (Kind.PARAMETER, Kind.BUFFER) and spec.target}
     values = dict(program.state_dict) | dict(program.constants)

@@ -18,7 +18,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv, StatelessSymbolicContext
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from full_scale.removal.analysis.graph import Inputs, quiet, structural_copy
+from full_scale.removal.analysis.graph import Inputs, in_plain_order, quiet, structural_copy
 
 FREE = ("size", "groups", "stride")
 """Arguments that state sizes of channels; what follows from these is seen in the graph for one size."""
@@ -67,9 +67,9 @@ def run_with_symbols(network: nn.Module, inputs: Inputs) -> Run | None:
     mode = FakeTensorMode(shape_env=environment, allow_non_fake_inputs=True)
     no_mkldnn = torch.backends.mkldnn.flags(enabled=False)  # torch, too, does something else from a certain size on
     try:
-        copied = structural_copy(network, lambda tensor: mode.from_tensor(tensor.detach(), static_shapes=True)).eval()
+        copied = structural_copy(network, lambda tensor: mode.from_tensor(in_plain_order(tensor), static_shapes=True)).eval()
         symbols = tuple(
-            mode.from_tensor(part, source=ConstantSource(f"input_{number}"), symbolic_context=_context(part))
+            mode.from_tensor(in_plain_order(part), source=ConstantSource(f"input_{number}"), symbolic_context=_context(part))
             for number, part in enumerate(inputs)
         )
         with quiet(), no_mkldnn, mode, enable_python_dispatcher(), _Recorder() as recorder:
