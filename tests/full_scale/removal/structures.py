@@ -253,13 +253,13 @@ def with_own_forward(part):
 class Hidden(nn.Module):
     """A map that reads all channels beside another one, behind a ReLU that only large inputs open."""
 
-    def __init__(self, part):
+    def __init__(self, part, threshold=1e3):
         super().__init__()
-        self.part, self.beside = part, nn.Conv2d(8, 8, 1)
+        self.part, self.beside, self.threshold = part, nn.Conv2d(8, 8, 1), threshold
 
     def forward(self, x):
         found = self.part(x.movedim(1, -1)).movedim(-1, 1) if isinstance(self.part, nn.Linear) else self.part(x)
-        return self.beside(x) + torch.relu(found - 1e3)
+        return self.beside(x) + torch.relu(found - self.threshold)
 
 
 def depthwise(**options):
