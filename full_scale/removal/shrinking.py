@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypedDict
 
@@ -11,6 +13,8 @@ from torch import Tensor, nn
 
 from full_scale.removal.analysis.channels import Tracker
 from full_scale.removal.analysis.constants import InputRange
+from full_scale.removal.analysis.graph import require_usable
+from full_scale.removal.analysis.untouched import untouched
 from full_scale.removal.assessment import SILENT, Assessment, Evidence, assess, feature_table
 from full_scale.removal.costs import costs
 from full_scale.removal.notes import notes
@@ -45,11 +49,11 @@ def audit(
     Raises:
         UserError: the model, its weights or the inputs cannot be used, or the model cannot be traced.
     """
-    with torch.random.fork_rng(devices=[]):
+    with unseen(model):
         assessment = assess(model, example_input, Evidence(data, input_range, scale_threshold))
         selection = select(assessment.last)
         features = feature_table(assessment, assessment.last, selection)
-        cost = costs({"network": model}, assessment.example)["network"]
+        cost = costs({"network": assessment.model}, assessment.example)["network"]
         return Audit(features, cost, notes(assessment.last, features))
 
 
@@ -88,6 +92,18 @@ def shrink(
     return done.model, done.report
 
 
+@contextlib.contextmanager
+def unseen(model: nn.Module) -> Iterator[None]:
+    """Within it, a model and its copies may be run: afterwards random numbers and what the model's code writes to are as before.
+
+    Raises:
+        UserError: it is no model.
+    """
+    require_usable(model)
+    with torch.random.fork_rng(devices=[]), untouched(model):
+        yield
+
+
 class Options(TypedDict, total=False):
     """The keyword arguments of `shrink`, which says what they mean."""
 
@@ -119,7 +135,7 @@ def removal(model: nn.Module, example_input: Tensor | tuple[Tensor, ...], option
     if tolerance is not None:
         require_above("tolerance", tolerance, 0)
     require(evidence.data is not None or not silent, "silent", silent, "False, or give the images as data")
-    with torch.random.fork_rng(devices=[]):
+    with unseen(model):
         assessment = assess(model, example_input, evidence)
         tracker = assessment.last if silent else assessment.without_silence()
         return remove(assessment, tracker, multiple_of=multiple_of, tolerance=tolerance)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn.parameter import is_lazy
 
+from full_scale.removal.analysis.untouched import tensors_in_attributes, untouched
 from mechanisms.validation import UserError, first_line
 
 Inputs = tuple[Tensor, ...]
@@ -58,7 +59,7 @@ def quiet() -> Iterator[None]:
 
 
 def structural_copy(module: nn.Module, convert: Callable[[Tensor], Tensor] | None = None) -> nn.Module:
-    """A copy of a module that shares the parameters, or holds what `convert` makes of them; buffers are always copied.
+    """A copy of a module that shares the parameters, or holds what `convert` makes of them; all other tensors are copied.
 
     Raises:
         UserError: the module holds something that cannot be copied.
@@ -69,8 +70,8 @@ def structural_copy(module: nn.Module, convert: Callable[[Tensor], Tensor] | Non
             memo[id(tensor)] = nn.Parameter(convert(tensor), tensor.requires_grad) if convert else tensor
         else:
             memo[id(tensor)] = convert(tensor) if convert else tensor.detach().clone()
-    for tensor in (held for part in module.modules() for held in vars(part).values() if isinstance(held, Tensor)):
-        memo.setdefault(id(tensor), tensor.detach())  # deepcopy refuses what autograd has made, as weight_norm and prune keep it
+    for tensor in tensors_in_attributes(module):
+        memo.setdefault(id(tensor), tensor.detach().clone())  # deepcopy refuses what autograd has made, as weight_norm keeps it
     try:
         return copy.deepcopy(module, memo)
     except Exception as problem:
@@ -135,7 +136,8 @@ def trace(module: nn.Module, inputs: Inputs) -> TracedNetwork:
         UserError: the inputs do not fit, or what the network does cannot be written as one graph.
     """
     network = structural_copy(module, in_plain_order).eval()
-    program = _export(network, tuple(in_plain_order(part) for part in inputs))
+    with untouched(module):
+        program = _export(network, tuple(in_plain_order(part) for part in inputs))
     kinds = program.graph_signature.input_specs
     names = {spec.arg.name: spec.target for spec in kinds if spec.kind in (Kind.PARAMETER, Kind.BUFFER) and spec.target}
     values = dict(program.state_dict) | dict(program.constants)

@@ -19,6 +19,7 @@ from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv, Stateles
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from full_scale.removal.analysis.graph import Inputs, in_plain_order, quiet, structural_copy
+from full_scale.removal.analysis.untouched import untouched
 
 FREE = ("size", "groups", "stride")
 """Arguments that state sizes of channels; what follows from these is seen in the graph for one size."""
@@ -72,7 +73,7 @@ def run_with_symbols(network: nn.Module, inputs: Inputs) -> Run | None:
             mode.from_tensor(in_plain_order(part), source=ConstantSource(f"input_{number}"), symbolic_context=_context(part))
             for number, part in enumerate(inputs)
         )
-        with quiet(), no_mkldnn, mode, enable_python_dispatcher(), _Recorder() as recorder:
+        with untouched(network), quiet(), no_mkldnn, mode, enable_python_dispatcher(), _Recorder() as recorder:
             copied(*symbols)
     except Exception:
         return None
