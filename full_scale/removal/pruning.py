@@ -14,10 +14,11 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from full_scale.models.parts.wrappers import run_eagerly, uncompiled
 from full_scale.removal.analysis.channels import Tracker
 from full_scale.removal.analysis.constants import Layer, analyse, layers
-from full_scale.removal.analysis.graph import as_inputs, require_usable, structural_copy
+from full_scale.removal.analysis.graph import as_inputs, structural_copy
+from full_scale.removal.analysis.untouched import untouched
 from full_scale.removal.assessment import Evidence, assess, traced_with
 from full_scale.removal.report import Report
-from full_scale.removal.shrinking import Options, Removal, removal, remove
+from full_scale.removal.shrinking import Options, Removal, removal, remove, unseen
 from full_scale.removal.surgery import kept
 from mechanisms.validation import UserError, first_line, require, require_whole
 
@@ -55,9 +56,7 @@ class Pruner:
     """
 
     def __init__(self, model: nn.Module, example_input: Tensor | tuple[Tensor, ...]) -> None:
-        with torch.random.fork_rng(devices=[]), run_eagerly():
-            model = uncompiled(model)
-            require_usable(model)
+        with unseen(model) as model:
             self._model, self._inputs = model, as_inputs(example_input)
             self._traced = traced_with(model, self._inputs)
             self._layers = layers(analyse(self._traced))
@@ -71,7 +70,7 @@ class Pruner:
         for layer, mask in (_layer_of(self._layers, *item) for item in masks.items()):
             masked[layer.name] = mask & masked.get(layer.name, mask)
             substitutes |= _silenced(self._model, layer, masked[layer.name])
-        with torch.random.fork_rng(devices=[]), run_eagerly():
+        with unseen(self._model):
             assessment = assess(self._model, self._inputs, Evidence(), substitutes, self._traced)
             only = _components_of(assessment.last, masked)
             done = remove(assessment, assessment.last, multiple_of=multiple_of, only=only)
@@ -141,7 +140,8 @@ def shrink_training(
     if not all(id(parameter) in names for parameter in held):
         raise UserError("the optimizer holds parameters that are not the network's: give the optimizer of this network")
     done = removal(model, example_input, options)
-    _require_trains(done.model, as_inputs(example_input))
+    with untouched(model):
+        _require_trains(done.model, as_inputs(example_input))
     carried = _carried(optimizer, {names[id(parameter)]: parameter for parameter in held}, done)
     return done.model, carried, done.report
 

@@ -215,6 +215,21 @@ class Columns(nn.Module):
         return x + torch.relu(columns.amax(3, keepdim=True) - 1e3)
 
 
+class Wide(nn.Module):
+    """Does something else for images that are wider than it has channels, which the example is not."""
+
+    def forward(self, x):
+        return x + torch.relu(x - 1e3) if x.shape[3] > 8 * x.shape[1] else x
+
+
+class Padded(nn.Module):
+    """Pads by a remainder that depends on the number of channels at other sizes than the example's."""
+
+    def forward(self, x):
+        padded = nn.functional.pad(x, (0, x.shape[3] // 12 % x.shape[1], 0, 0), mode="replicate")
+        return x + padded.mean(3, keepdim=True)
+
+
 class Unbiased(nn.Conv2d):
     """A convolution that never reads its bias."""
 
@@ -238,13 +253,13 @@ def with_own_forward(part):
 class Hidden(nn.Module):
     """A map that reads all channels beside another one, behind a ReLU that only large inputs open."""
 
-    def __init__(self, part):
+    def __init__(self, part, threshold=1e3):
         super().__init__()
-        self.part, self.beside = part, nn.Conv2d(8, 8, 1)
+        self.part, self.beside, self.threshold = part, nn.Conv2d(8, 8, 1), threshold
 
     def forward(self, x):
         found = self.part(x.movedim(1, -1)).movedim(-1, 1) if isinstance(self.part, nn.Linear) else self.part(x)
-        return self.beside(x) + torch.relu(found - 1e3)
+        return self.beside(x) + torch.relu(found - self.threshold)
 
 
 def depthwise(**options):
@@ -298,7 +313,7 @@ LEFT_ALONE = {
 """Networks with a part that removal must leave alone; the second block's features can go all the same."""
 
 WIDTH_IN_CODE = {
-    **{cls.__name__: (lambda cls=cls: Chain(cls())) for cls in (Offset, Branched)},
+    **{cls.__name__: (lambda cls=cls: Chain(cls())) for cls in (Offset, Branched, Wide, Padded)},
     "all columns at this size": lambda: Chain(Columns(beyond=True)),
     "some columns": lambda: Chain(Columns(beyond=False)),
     "convolution without its bias": lambda: Chain(Hidden(Unbiased(8, 8, 1, bias=False))),
