@@ -95,7 +95,7 @@ def shrink(
 
 @contextlib.contextmanager
 def unseen(model: nn.Module) -> Iterator[nn.Module]:
-    """The model without compilation, to be run with its copies: afterwards random numbers and what its code writes to are as before.
+    """The model without compilation, to be run with its copies; then random numbers and what its code writes to are as before.
 
     Raises:
         UserError: it is no model.
