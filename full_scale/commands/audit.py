@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Prints the audit of a network."""
-    from full_scale.commands.parts.output import quiet, require_free, show
+    from full_scale.commands.parts.output import require_free, show
     from full_scale.removal import audit
     from mechanisms.system.files import write_whole
     from mechanisms.validation import require
@@ -25,8 +25,7 @@ def run(options: argparse.Namespace) -> None:
         require(options.out.suffix == ".json", "--out", str(options.out), "a name that ends in .json")
         require_free([options.out], options.force)
     asked = arguments.asked(options)
-    with quiet():
-        found = audit(asked.model, asked.example, **asked.evidence)
+    found = audit(asked.model, asked.example, **asked.evidence)
     if options.out is not None:
         write_whole(options.out, (found.to_json() + "\n").encode(), "choose another with --out")
     show(found, options.json)

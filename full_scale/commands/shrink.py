@@ -26,16 +26,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Shrinks a network, writes it where asked, and prints the report."""
-    from full_scale.commands.parts.output import quiet, require_free, show
+    from full_scale.commands.parts.output import require_free, show
     from full_scale.removal import shrink
+    from full_scale.removal.analysis.graph import quiet
     from full_scale.removal.files.export import destinations, write
 
     if options.out is not None:
         require_free(destinations(options.out), options.force)
     asked = arguments.asked(options)
     how = {"silent": options.silent, "multiple_of": options.multiple_of, "tolerance": options.tolerance}
-    with quiet():
-        smaller, report = shrink(asked.model, asked.example, **asked.evidence, **how)
-        if options.out is not None:
+    smaller, report = shrink(asked.model, asked.example, **asked.evidence, **how)
+    if options.out is not None:
+        with quiet():
             write(smaller, report, asked.example, options.out)
     show(report, options.json)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
+from full_scale.removal.analysis.computed import made_plain
 from full_scale.removal.analysis.graph import structural_copy
 from full_scale.removal.surgery import adjust_sizes
 from mechanisms.system.files import parse_json
@@ -53,7 +54,7 @@ def save(model: nn.Module, path: str | Path) -> None:
         safetensors.save_file(own, str(partial), metadata={HEADER: json.dumps(header, ensure_ascii=False)})
         partial.rename(file)
     except Exception as problem:
-        raise UserError(f"{file} could not be written ({first_line(problem)}): choose another name") from problem
+        raise UserError(f"{file} could not be written ({first_line(problem)}): choose another name") from None
     finally:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
@@ -67,8 +68,8 @@ def _numbers(model: nn.Module) -> dict[str, Tensor]:
 def _safetensors() -> Any:
     try:
         import safetensors.torch
-    except ImportError as problem:
-        raise UserError("saving and loading need the package safetensors: pip install safetensors") from problem
+    except ImportError:
+        raise UserError("saving and loading need the package safetensors: pip install safetensors") from None
     return safetensors.torch
 
 
@@ -95,7 +96,7 @@ def load(path: str | Path, into: nn.Module | Callable[[], nn.Module]) -> nn.Modu
     fresh = into() if callable(into) and not isinstance(into, nn.Module) else into
     if not isinstance(fresh, nn.Module):
         raise UserError(f"into gives {type(fresh).__name__}, not a network: give a torch.nn.Module or a function that makes one")
-    model = structural_copy(fresh)
+    model = structural_copy(fresh if set(_numbers(fresh)) <= {*tensors, *header["same"]} else made_plain(fresh))
     described = {name: str(part["class"]) for name, part in header["modules"].items()}
     present = {name: type(part).__name__ for name, part in model.named_modules()}
     for name in sorted({*described, *present}):
@@ -119,7 +120,7 @@ def _read(file: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         with safetensors.safe_open(str(file), "pt") as opened:
             text = (opened.metadata() or {}).get(HEADER)
     except safetensors.SafetensorError as problem:
-        raise UserError(f"{file} is not a safetensors file: {first_line(problem)}") from problem
+        raise UserError(f"{file} is not a safetensors file: {first_line(problem)}") from None
     try:
         header = parse_json(text or "{}")
         known = header["format"] == FORMAT and all(isinstance(part["class"], str) for part in header["modules"].values())
