@@ -23,10 +23,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command line; returns the exit status."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     own = verb_modules.discover(verbs)
-    if words and words[0] in command_line.VERBS:
+    if words and words[0] in command_line.verbs_of(command_line.SUITE_VERBS):
         return command_line.main(LAYER, words)
     if not words or words[0] not in own:
-        texts = command_line.VERBS | {name: verb_modules.summary(module) for name, module in own.items()}
+        texts = dict.fromkeys(command_line.verbs_of(command_line.SUITE_VERBS), "") | {
+            name: verb_modules.summary(module) for name, module in own.items()
+        }
         verb_modules.overview(PROGRAM, DESCRIPTION, texts).parse_args(words)
     return verb_modules.main(PROGRAM, DESCRIPTION, verbs, words)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from figures.catalogue import Entry, names
 from figures.options import FORMATS, add_record_arguments, require_width
 from mechanisms.command_line.framework import add_json_argument, print_rows
-from mechanisms.command_line.suite_verbs.common import add_seed_arguments, seeds_of
+from mechanisms.command_line.options import seeds_of
 from mechanisms.records.loading import MissingRecords, standing_in
 from mechanisms.records.suites import find_suite
 from mechanisms.system.files import write_whole
@@ -25,7 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME | field=value",
         help="figures (default: all whose records exist), and settings to change, as in `run`",
     )
-    add_seed_arguments(parser, default=None)
+    parser.add_argument("--seeds", type=int, metavar="N", help="number of replicates, seeds 0 to N-1")
+    parser.add_argument("--seed", type=int, action="append", metavar="K", help="this seed alone; may be given several times")
     parser.add_argument("--out", type=Path, default=Path("pictures"), metavar="DIR", help="folder of the pictures (%(default)s)")
     parser.add_argument("--format", nargs="+", choices=FORMATS, default=["svg", "pdf"], help="(svg pdf)")
     parser.add_argument("--width", type=float, metavar="INCHES", help="width of the figures; text keeps its size (7)")
@@ -40,7 +41,7 @@ def run(options: argparse.Namespace) -> None:
     chosen = [word for word in options.words if "=" not in word]
     if overrides and not chosen:
         raise UserError(f"{' '.join(overrides)}: name the figures to draw with these settings, such as digits_sparsity")
-    seeds = () if options.seed is None and options.seeds is None else seeds_of(options)
+    seeds = () if options.seed is None and options.seeds is None else seeds_of(options.seeds, tuple(options.seed or ()))
     entries = [Entry(name, overrides, seeds) for name in chosen or names()]
     ready = [found for entry in entries if (found := _with_records(entry, options, named=bool(chosen)))]
     print_rows([row for entry in ready for row in draw_one(entry, options)], options.json)
