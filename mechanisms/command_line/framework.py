@@ -44,6 +44,10 @@ class Verb(click.Command):
         super().__init__(*args, **kwargs)
         self.examples = examples
 
+    def get_short_help_str(self, limit: int = 200) -> str:
+        """The first sentence of the help, whole."""
+        return super().get_short_help_str(max(limit, 200))
+
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples after the name by which the command was called; EXPERIMENT is one of the suite."""
         with formatter.section("Examples"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,9 +40,23 @@ torch_options = together(
 )
 
 
-def jobs_option(default: int | None = 1) -> Decorator:
-    """--jobs N: processes that make records."""
-    return click.option("--jobs", type=int, default=default, show_default=True, metavar="N", help="Processes that make records.")
+jobs_option = click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    default=lambda: os.cpu_count() or 1,
+    show_default="one a core",
+    metavar="N",
+    help="Processes that make records.",
+)
+
+
+def names_and_overrides(words: tuple[str, ...], what: str, example: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Sort words into names and settings "field=value"; raises `UserError` for settings without a name."""
+    overrides = tuple(word for word in words if "=" in word)
+    names = tuple(word for word in words if "=" not in word)
+    if overrides and not names:
+        raise UserError(f"{' '.join(overrides)}: name the {what} with these settings, such as {example}")
+    return names, overrides
 
 
 def seeds_of(seeds: int | None, seed: tuple[int, ...]) -> tuple[int, ...]:
