@@ -6,7 +6,6 @@ function of the command imports itself.
 
 from __future__ import annotations
 
-import argparse
 import difflib
 import importlib
 import io
@@ -14,12 +13,10 @@ import pkgutil
 import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 import click
 
-from mechanisms.records.store import DEFAULT_RUNS
 from mechanisms.records.suites import Layer, resolve
 from mechanisms.system import signals as interrupts
 from mechanisms.system.console import in_one_line
@@ -125,12 +122,12 @@ def main(layer: Layer, arguments: Sequence[str] | None = None) -> int:
     return call(suite_verbs(layer), f"python -m {layer.name}", arguments)
 
 
-def call(command: click.Command, program: str, arguments: Iterable[str] | None = None) -> int:
-    """Run one command line; returns the exit status."""
+def call(command: click.Command, program: str, arguments: Iterable[str] | None = None, **settings: Any) -> int:
+    """Run one command line; returns the exit status. The settings are those of a `click.Context`."""
     words = list(sys.argv[1:] if arguments is None else arguments)
 
     def action() -> None:
-        with command.make_context(program, words) as context:
+        with command.make_context(program, words, **settings) as context:
             command.invoke(context)
 
     return guarded(program, action)
@@ -174,24 +171,3 @@ def _said(error: BaseException) -> str:
     if isinstance(error, SystemExit):
         return f"code that it ran called sys.exit({error.code!r}): use code that returns"
     return str(error)
-
-
-class OneLineParser(argparse.ArgumentParser):
-    """argparse whose errors are one line, without the usage block, and that takes no abbreviated options."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **{"allow_abbrev": False, **kwargs})
-
-    def error(self, message: str) -> Any:
-        """Prints one line and exits with status 2."""
-        self.exit(2, in_one_line(f"{self.prog}: {message} (see {self.prog} --help)") + "\n")
-
-
-def add_runs_argument(parser: argparse.ArgumentParser) -> None:
-    """--runs DIR: the folder of the records."""
-    parser.add_argument("--runs", type=Path, default=DEFAULT_RUNS, metavar="DIR", help="folder of the records (%(default)s)")
-
-
-def add_json_argument(parser: argparse.ArgumentParser) -> None:
-    """--json: the printed table as JSON."""
-    parser.add_argument("--json", action="store_true", help="print the table as a JSON list of objects")
