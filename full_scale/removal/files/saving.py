@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -137,15 +137,19 @@ def _read(file: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 def _put_all(model: nn.Module, tensors: dict[str, Tensor], same: dict[str, str], path: str) -> None:
     """Replaces all parameters and buffers by those of a file, which must be the same ones but for new biases."""
     expected, owners = set(_numbers(model)), dict(model.named_modules(remove_duplicate=False))
+    there = {*tensors, *same}
+    strange = [name for name in there - expected if not _may_be_made(name, owners)]
+    if strange or expected - there:
+        alone = f"in the file alone: {_few(strange)}; in the network alone: {_few(expected - there)}"
+        raise UserError(f"{path} was saved from another network; {alone}")
     made: dict[str, Tensor] = {}
     for name in [*tensors, *same]:
         owner_name, _, field = name.rpartition(".")
         owner = owners.get(owner_name, model)
         old = owner._parameters.get(field, owner._buffers.get(field))
-        if name not in expected and not (owner_name in owners and field == "bias" and field in owner._parameters):
-            raise UserError(f"{path} was saved from another network: {name} does not exist here")
-        if old is not None and old.dim() != tensors[same.get(name, name)].dim():
-            raise UserError(f"{path} was saved from another network: {name} has another number of axes here")
+        given = tuple(tensors[same.get(name, name)].shape)
+        if old is not None and old.dim() != len(given):
+            raise UserError(f"{path} was saved from another network: {name} has shape {given} there and {tuple(old.shape)} here")
         if name in same:
             new = made[same[name]]
         elif field in owner._buffers:
@@ -155,6 +159,14 @@ def _put_all(model: nn.Module, tensors: dict[str, Tensor], same: dict[str, str],
         made[name] = new
         held: dict[str, Any] = owner._buffers if field in owner._buffers else owner._parameters
         held[field] = new
-    missing = sorted(expected - set(made))
-    if missing:
-        raise UserError(f"{path} was saved from another network: it lacks {missing[0]}")
+
+
+def _may_be_made(name: str, owners: dict[str, nn.Module]) -> bool:
+    """Whether a name is that of a bias that its module has none of yet: `shrink` makes such."""
+    path, _, field = name.rpartition(".")
+    return path in owners and field == "bias" and field in owners[path]._parameters
+
+
+def _few(names: Iterable[str]) -> str:
+    listed = sorted(names)
+    return (", ".join(listed[:3]) + (f" and {len(listed) - 3} more" if len(listed) > 3 else "")) or "nothing"
