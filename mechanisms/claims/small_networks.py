@@ -10,8 +10,7 @@ import pandas as pd
 
 from mechanisms.claims.hypothesis import Finding, exactly, expect_condition, expect_sign, expect_value
 from mechanisms.claims.network_runs import FOUR, Judge, claim, ends, features_of, setting
-from mechanisms.law.regularizers import L2
-from mechanisms.law.update_rules import SGD, Adam
+from mechanisms.measures.matched_loss import law_of
 from mechanisms.measures.statistics import mean_interval, paired_difference, trend
 from mechanisms.records.loading import Need
 from mechanisms.theory.feature import decay_budget
@@ -45,8 +44,7 @@ def _more_than(rule: str, coupling: str) -> Judge:
 def _budget(features: pd.DataFrame) -> Finding | None:
     """The decay that the compared setting had time for; coupled Adam, whose denominator decides, is never the compared one."""
     one = features.iloc[0]
-    rule = SGD(momentum=one["spec.rule.momentum"]) if one["spec.rule"] == "sgd" else Adam()
-    law = L2(strength=one["spec.regularizer.strength"], coupling=one["spec.regularizer.coupling"])
+    rule, law = law_of(one)
     steps = one["effective_steps"]
     budget = exactly(decay_budget(rule, law, learning_rate=one["spec.learning_rate"], effective_steps=steps))
     quantity = f"decay budget of {rule.name} {law.coupling}"
