@@ -8,10 +8,12 @@ import pandas as pd
 
 from mechanisms.claims.hypothesis import Finding, Hypothesis
 from mechanisms.measures.sparsity import inactive
+from mechanisms.records.columns import distinguishing
 from mechanisms.records.loading import Need
 
 Judge = Callable[..., tuple[Finding, ...]]
 PAPERS = "Mehta, Kim and Theobalt 2019"
+NOT_TRAINED = 0.75
 FOUR = (Need("full_scale", "optimizers"), Need("full_scale", "optimizers", table="curve"))
 
 
@@ -20,6 +22,23 @@ def ends(features: pd.DataFrame, by: str = "activation") -> pd.DataFrame:
     last = features[features["step"] == features["spec.steps"]]
     keys = [c for c in last.columns if c.startswith("spec.") or c == "seed"]
     return last.assign(sparsity=inactive(last, by).astype(float)).groupby(keys, dropna=False)["sparsity"].mean().reset_index()
+
+
+def not_trained(curve: pd.DataFrame) -> list[str]:
+    """Name the settings and seeds of trainings that learned next to nothing: their dead filters say nothing of a law.
+
+    That is, whose training error at the end is more than `NOT_TRAINED` of that at the start. `curve` is the table of that name.
+    """
+    fields = [str(c) for c in curve if str(c).startswith("spec.")]
+    told = distinguishing([*fields, "seed"], curve)
+    errors = curve.sort_values("step").groupby([*fields, "seed"], dropna=False, sort=False)["train_error"].agg(["first", "last"])
+    failed = errors[errors["last"] > NOT_TRAINED * errors["first"]].reset_index()
+    names = [c for c in told if c != "seed"]
+
+    def named(row: pd.Series) -> str:
+        return ", ".join(f"{name.removeprefix('spec.')}={row[name]}" for name in names if not pd.isna(row[name]))
+
+    return [f"{named(row)}, seed {row['seed']}" for _, row in failed.iterrows()]
 
 
 def setting(table: pd.DataFrame, rule: str, coupling: str, decayed: bool = True) -> pd.DataFrame:

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mechanisms.claims import all_hypotheses
-from mechanisms.claims.hypothesis import UNDECIDED, Finding, Hypothesis, overall
-from mechanisms.claims.preregistration import status
+from mechanisms.claims.hypothesis import REFUTED, SUPPORTED, UNDECIDED, Finding, Hypothesis, adjusted, overall
+from mechanisms.claims.network_runs import not_trained
+from mechanisms.claims.preregistration import AFTER, status
 from mechanisms.command_line.framework import add_json_argument, add_runs_argument, print_rows
-from mechanisms.records.loading import load, missing, standing_in
+from mechanisms.records.loading import Need, load, missing, standing_in
 from mechanisms.records.store import Store
 from mechanisms.records.suites import PRESETS, find_suite, suite_names
 from mechanisms.sweeps.making import make
 from mechanisms.system.progress import say
 from mechanisms.validation import InvalidValue, UserError, require_whole
+
+ERROR_RATE = 0.05
+NAMED = 2
+"""How many failed trainings the table names; JSON names all."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,8 +55,27 @@ def run(options: argparse.Namespace) -> None:
         raise UserError(f"{' '.join(overrides)}: name the hypotheses to judge with these settings, such as H1")
     at = [at_size(hypothesis, options.preset, options.seeds) for hypothesis in chosen(names, options.layer)]
     hypotheses = [with_settings(hypothesis, overrides) for hypothesis in at]
-    rows = [row for hypothesis in hypotheses for row in judged(hypothesis, options)]
+    parts = [judged(hypothesis, options) for hypothesis in hypotheses]
+    rows = _with_adjusted([row for part in parts for row in part])
+    say(_counted(rows))
     print_rows(rows if options.json else [_short(row) for row in rows], options.json)
+
+
+def _with_adjusted(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows with `p_holm`, the p of their findings adjusted for the number of findings that are printed together."""
+    numbers = iter(adjusted([row["p"] for row in rows if "quantity" in row]))
+    return [row | {"p_holm": next(numbers)} if "quantity" in row else row for row in rows]
+
+
+def _counted(rows: list[dict[str, Any]]) -> str:
+    """How many findings there are of each verdict, and how many of these are left when their number is allowed for."""
+    found = [row for row in rows if "quantity" in row]
+    parts = []
+    for verdict in (SUPPORTED, REFUTED):
+        own = [row for row in found if row["verdict"] == verdict]
+        left = sum(row["p_holm"] is None or row["p_holm"] < ERROR_RATE for row in own)
+        parts.append(f"{len(own)} {verdict}, {left} of them after Holm's correction")
+    return f"{len(found)} findings: " + "; ".join(parts)
 
 
 def chosen(names: list[str], layer: str | None) -> list[Hypothesis]:
@@ -81,13 +106,18 @@ def judged(hypothesis: Hypothesis, options: argparse.Namespace) -> list[dict[str
     """One row for the verdict of a hypothesis and one for each of its findings."""
     say(f"{hypothesis.name}: {hypothesis.statement}")
     findings, verdict, why = judge(hypothesis, options.runs, options.jobs, options.run_missing)
+    quick = find_suite(hypothesis.layer).quick
+    made = status(hypothesis, options.runs) if findings else ""
+    failed = [name for need in hypothesis.needs[:1] if findings and not quick for name in _not_trained(need, options.runs)]
     head = {
         "hypothesis": hypothesis.name,
         "verdict": verdict,
         "why": why,
         "statement": hypothesis.statement,
         "source": hypothesis.source,
-        "made": status(hypothesis, options.runs) if findings else "",
+        "made": made,
+        "after_the_fact": made.startswith(AFTER),
+        "not_trained": failed,
         "refuted_if": hypothesis.refuted_if,
         "records": [need.command for need in hypothesis.needs],
     }
@@ -108,6 +138,15 @@ def judge(hypothesis: Hypothesis, runs: Path, jobs: int, run_missing: bool) -> t
     return findings, *overall(findings)
 
 
+@functools.cache
+def _not_trained(need: Need, runs: Path) -> tuple[str, ...]:
+    """The trainings of a need that learned next to nothing; none where its records have no curve."""
+    try:
+        return tuple(not_trained(load(replace(need, table="curve"), runs)))
+    except (UserError, KeyError):
+        return ()
+
+
 def _row(finding: Finding) -> dict[str, Any]:
     found = finding.found
     return {
@@ -119,6 +158,7 @@ def _row(finding: Finding) -> dict[str, Any]:
         "high": found.high if abs(found.high) < 1e300 else None,
         "n": found.n,
         "interval": found.interval,
+        "p": finding.p,
         "why": finding.why,
     }
 
@@ -128,8 +168,8 @@ def _short(row: dict[str, Any]) -> dict[str, Any]:
     if "quantity" not in row:
         return {
             "hypothesis": row["hypothesis"],
-            "verdict": str(row["verdict"]).upper(),
-            "quantity": row["why"],
+            "verdict": str(row["verdict"]).upper() + (f", {AFTER}" if row["after_the_fact"] else ""),
+            "quantity": "; ".join(text for text in (row["why"], _told(row["not_trained"])) if text),
             "made": row["made"],
         }
     return {
@@ -140,4 +180,10 @@ def _short(row: dict[str, Any]) -> dict[str, Any]:
         "found": row["found"],
         "95 % interval": row["interval"],
         "n": row["n"],
+        "p (Holm)": row["p_holm"],
     }
+
+
+def _told(failed: list[str]) -> str:
+    more = " …" if len(failed) > NAMED else ""
+    return f"{len(failed)} trainings failed: {'; '.join(failed[:NAMED])}{more}" if failed else ""
