@@ -30,15 +30,20 @@ def not_trained(curve: pd.DataFrame) -> list[str]:
     That is, whose training error at the end is more than `NOT_TRAINED` of that at the start. `curve` is the table of that name.
     """
     fields = [str(c) for c in curve if str(c).startswith("spec.")]
-    told = distinguishing([*fields, "seed"], curve)
     errors = curve.sort_values("step").groupby([*fields, "seed"], dropna=False, sort=False)["train_error"].agg(["first", "last"])
-    failed = errors[errors["last"] > NOT_TRAINED * errors["first"]].reset_index()
-    names = [c for c in told if c != "seed"]
+    ends = errors.reset_index()
+    failed = ends["last"] > NOT_TRAINED * ends["first"]
+    return [f"{name}, seed {seed}" for name, seed in zip(named(ends)[failed], ends["seed"][failed], strict=True)]
 
-    def named(row: pd.Series) -> str:
-        return ", ".join(f"{name.removeprefix('spec.')}={row[name]}" for name in names if not pd.isna(row[name]))
 
-    return [f"{named(row)}, seed {row['seed']}" for _, row in failed.iterrows()]
+def named(runs: pd.DataFrame) -> pd.Series:
+    """Name the setting of each row by the fields of its spec that differ among the rows, such as "rule=adam, decayed=norm"."""
+    fields = distinguishing([str(c) for c in runs if str(c).startswith("spec.")], runs)
+
+    def name(row: pd.Series) -> str:
+        return ", ".join(f"{field.removeprefix('spec.')}={row[field]}" for field in fields if not pd.isna(row[field]))
+
+    return runs.apply(name, axis=1)
 
 
 def setting(table: pd.DataFrame, rule: str, coupling: str, decayed: bool = True) -> pd.DataFrame:

@@ -11,9 +11,10 @@ from typing import Any
 
 from mechanisms.claims import all_hypotheses
 from mechanisms.claims.hypothesis import REFUTED, SUPPORTED, UNDECIDED, Finding, Hypothesis, adjusted, overall
-from mechanisms.claims.network_runs import not_trained
+from mechanisms.claims.network_runs import named, not_trained
 from mechanisms.claims.preregistration import AFTER, status
 from mechanisms.command_line.framework import add_json_argument, add_runs_argument, print_rows
+from mechanisms.measures.sparsity import CAUSES, died_of
 from mechanisms.records.loading import Need, load, missing, standing_in
 from mechanisms.records.store import Store
 from mechanisms.records.suites import PRESETS, find_suite, suite_names
@@ -22,6 +23,8 @@ from mechanisms.system.progress import say
 from mechanisms.validation import InvalidValue, UserError, require_whole
 
 ERROR_RATE = 0.05
+MOST_TOLD = 4
+"""Settings up to which the table says what filters died of; JSON says it of all."""
 NAMED = 2
 """How many failed trainings the table names; JSON names all."""
 
@@ -58,7 +61,15 @@ def run(options: argparse.Namespace) -> None:
     parts = [judged(hypothesis, options) for hypothesis in hypotheses]
     rows = _with_adjusted([row for part in parts for row in part])
     say(_counted(rows))
-    print_rows(rows if options.json else [_short(row) for row in rows], options.json)
+    print_rows(rows if options.json else [short for row in rows for short in _lines(row)], options.json)
+
+
+def _lines(row: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a person sees of a row: below a verdict what the filters of its settings died of, where these are few."""
+    deaths = row.get("died_of", {})
+    told = {name: ", ".join(f"{cause} {share:.1%}" for cause, share in of.items()) for name, of in deaths.items()}
+    extra = [{"quantity": f"died of, {name}: {text}"} for name, text in told.items()] if len(told) <= MOST_TOLD else []
+    return [first := _short(row), *(dict.fromkeys(first, "") | line for line in extra)]
 
 
 def _with_adjusted(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -109,6 +120,8 @@ def judged(hypothesis: Hypothesis, options: argparse.Namespace) -> list[dict[str
     quick = find_suite(hypothesis.layer).quick
     made = status(hypothesis, options.runs) if findings else ""
     failed = [name for need in hypothesis.needs[:1] if findings and not quick for name in _not_trained(need, options.runs)]
+    features = next((need for need in hypothesis.needs if need.table == "features" and findings and not quick), None)
+    deaths = {} if features is None else _died_of(features, options.runs)
     head = {
         "hypothesis": hypothesis.name,
         "verdict": verdict,
@@ -118,6 +131,7 @@ def judged(hypothesis: Hypothesis, options: argparse.Namespace) -> list[dict[str
         "made": made,
         "after_the_fact": made.startswith(AFTER),
         "not_trained": failed,
+        "died_of": deaths,
         "refuted_if": hypothesis.refuted_if,
         "records": [need.command for need in hypothesis.needs],
     }
@@ -136,6 +150,16 @@ def judge(hypothesis: Hypothesis, runs: Path, jobs: int, run_missing: bool) -> t
     tables = [load(need, runs) for need in hypothesis.needs]
     findings = hypothesis.judge(*tables)
     return findings, *overall(findings)
+
+
+@functools.cache
+def _died_of(need: Need, runs: Path) -> dict[str, dict[str, float]]:
+    """Setting → the mean shares of filters that died of each cause; empty where that was not recorded."""
+    table = load(need, runs)
+    if "max_activation" not in table:
+        return {}
+    ends = died_of(table[table["step"] == table["spec.steps"]])
+    return {name: rows[list(CAUSES)].mean().round(4).to_dict() for name, rows in ends.groupby(named(ends), sort=False)}
 
 
 @functools.cache

@@ -142,6 +142,23 @@ def test_the_table_says_what_came_after_the_fact_what_failed_and_what_is_left_of
     assert all(row["p"] < row["p_holm"] for row in findings[:-1])
 
 
+def test_dead_filters_have_lost_their_incoming_weights_under_l2_only():
+    def table(coupled, independent):
+        """Three seeds of 12 filters each, all dead, of which so many have lost their incoming weights."""
+        rows = [
+            {"spec.regularizer.coupling": coupling, "seed": seed, "incoming": 0.0 if feature < gone else 1.0}
+            for coupling, gone in (("coupled", coupled), ("independent", independent))
+            for seed in range(3)
+            for feature in range(12 + seed)
+        ]
+        same = {"step": 9, "spec.steps": 9, "max_activation": 0.0, "scale": 0.1, "spec.rule": "adam"}
+        return pd.DataFrame(rows).assign(**same, **{"spec.regularizer.strength": 1.0})
+
+    judge = HYPOTHESES["H30"].judge
+    assert overall(judge(table(9, 0), None))[0] == SUPPORTED
+    assert overall(judge(table(3, 2), None))[0] == REFUTED
+
+
 def test_a_training_that_ends_where_it_began_is_named():
     runs = [("adam", 0, 0.0), ("adam", 1, 0.85), ("sgd", 0, 0.5)]
     rows = [{"spec.rule": rule, "seed": seed, "step": 9, "train_error": end} for rule, seed, end in runs]
