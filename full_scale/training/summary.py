@@ -20,9 +20,9 @@ from mechanisms.validation import InvalidValue
 def summarize(store: Store, specs: tuple[TrainSpec, ...], seeds: tuple[int, ...]) -> pd.DataFrame:
     """One row a spec: what it is, how sparse it ended, its errors, and how far its decay alone could have gone.
 
-    Means over the seeds; `sparsity_min` and `sparsity_max` are the extremes of the sparsity by activation, `died_by_…` its parts by
-    what features died of. `ever_dead` and `revived` count features, by activation; `decay_budget` is the closed form at the median
-    measured denominator of the scales.
+    Means over the seeds; `sparsity_min` and `sparsity_max` are the extremes of the sparsity by activation, `died_by_…` its parts
+    by what features died of. `ever_dead` and `revived` count features, by activation; `decay_budget` is the closed form at the
+    median measured denominator of the scales.
     """
     labels = pd.DataFrame([_label(spec) for spec in specs])
     fields = pd.DataFrame([{k: v for k, v in flatten(spec).items() if not isinstance(v, tuple)} for spec in specs])
