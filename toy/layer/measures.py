@@ -31,6 +31,7 @@ class Moment:
     loss: np.ndarray
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def measure(
     spec: LayerSpec, step: int, parts: Parts, forces: Sequence[np.ndarray], inputs: np.ndarray, targets: np.ndarray
 ) -> Moment:

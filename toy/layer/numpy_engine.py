@@ -14,6 +14,7 @@ def build(spec: LayerSpec) -> Advance:
     """The loop for the layer, rule and regularizer of a spec."""
     one_step = split_step(spec.rule.direction)
 
+    @np.errstate(over="ignore", invalid="ignore")  # what diverges is told by the summary
     def advance(
         vectors: np.ndarray, states: Numbers, inputs: np.ndarray, targets: np.ndarray, chosen: np.ndarray,
         strengths: np.ndarray, learning_rate: float, beside: float, inside: float, scales: np.ndarray,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,8 +34,12 @@ def run(spec: LayerSpec, seed: int) -> tuple[dict[str, pd.DataFrame], dict[str, 
     return {"features": features_table(spec, moments), "curve": curve_table(spec, moments)}, {"engine": engine}
 
 
-def builder(engine: str) -> Any:
+def builder(engine: str) -> Callable[[LayerSpec], Advance]:
     """The `build` of the engine of that name."""
+    if engine == "compiled":
+        from toy.layer import numba_engine
+
+        return numba_engine.build
     return numpy_engine.build
 
 

@@ -1,0 +1,211 @@
+"""The compiled engine of the layer: one replicate after another, whose numbers stay in the cache; the law compiled as in the toy.
+
+It does what `toy.layer.numpy_engine` does (`benchmarks/layer_speed.py` says how fast). The products of small matrices are plain
+loops along a batch, which the compiler turns into vector instructions; a call to BLAS for each costs more.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numba.extending import register_jitable
+
+from mechanisms.law.dynamics import split_step
+from toy.engines.numba_backend import FAST_SINGLE, jitable, load, store
+from toy.layer.advance import Advance
+from toy.layer.network import shapes
+from toy.layer.spec import NEGATIVE_SLOPES, LayerSpec
+
+SUMS = frozenset({"reassoc", "contract", "nsz"})
+"""Sums may be taken in any order; what is not a number stays so."""
+
+compiled = njit(error_model="numpy", nogil=True, fastmath=set(SUMS))
+
+
+@compiled
+def _combine(out, weights, rows):
+    """out[i] = Σ_j weights[i, j]·rows[j], four rows at a time."""
+    whole = rows.shape[0] // 4 * 4
+    for i in range(out.shape[0]):
+        one = out[i]
+        one[:] = 0
+        for j in range(0, whole, 4):
+            w0, w1, w2, w3 = weights[i, j], weights[i, j + 1], weights[i, j + 2], weights[i, j + 3]
+            r0, r1, r2, r3 = rows[j], rows[j + 1], rows[j + 2], rows[j + 3]
+            for b in range(one.shape[0]):
+                one[b] += w0 * r0[b] + w1 * r1[b] + (w2 * r2[b] + w3 * r3[b])
+        for j in range(whole, rows.shape[0]):
+            w0, r0 = weights[i, j], rows[j]
+            for b in range(one.shape[0]):
+                one[b] += w0 * r0[b]
+
+
+@compiled
+def _inner(out, left, right):
+    """out[i, j] = left[i]·right[j], four rows of the right at a time."""
+    whole, zero = right.shape[0] // 4 * 4, left.dtype.type(0)
+    for i in range(left.shape[0]):
+        one = left[i]
+        for j in range(0, whole, 4):
+            s0, s1, s2, s3 = zero, zero, zero, zero
+            r0, r1, r2, r3 = right[j], right[j + 1], right[j + 2], right[j + 3]
+            for b in range(one.shape[0]):
+                s0 += one[b] * r0[b]
+                s1 += one[b] * r1[b]
+                s2 += one[b] * r2[b]
+                s3 += one[b] * r3[b]
+            out[i, j], out[i, j + 1], out[i, j + 2], out[i, j + 3] = s0, s1, s2, s3
+        for j in range(whole, right.shape[0]):
+            s0, r0 = zero, right[j]
+            for b in range(one.shape[0]):
+                s0 += one[b] * r0[b]
+            out[i, j] = s0
+
+
+@compiled
+def _normalize(rows, inverse, epsilon, wanted):
+    """Each row less its mean, over its standard deviation; `inverse` gets one over this."""
+    one = rows.dtype.type(1)
+    size = rows.dtype.type(rows.shape[1])
+    for i in range(rows.shape[0]):
+        inverse[i] = one
+        if wanted:
+            row = rows[i]
+            mean = row.sum() / size
+            square = one - one
+            for b in range(row.shape[0]):
+                row[b] -= mean
+                square += row[b] * row[b]
+            inverse[i] = one / math.sqrt(square / size + epsilon)
+            for b in range(row.shape[0]):
+                row[b] *= inverse[i]
+
+
+@compiled
+def _back(rows, normalized, inverse, factor, of_factor, of_offset, wanted):
+    """In place of the gradient behind `factor · normalized + offset` that before it; factor and offset get theirs."""
+    size, zero = rows.dtype.type(rows.shape[1]), rows.dtype.type(0)
+    for i in range(rows.shape[0]):
+        row, values = rows[i], normalized[i]
+        offset, scale = zero, zero
+        for b in range(row.shape[0]):
+            offset += row[b]
+            scale += row[b] * values[b]
+        of_offset[i], of_factor[i] = offset, scale
+        through = factor[i] * inverse[i]
+        if wanted:
+            offset, scale = offset / size, scale / size
+            for b in range(row.shape[0]):
+                row[b] = through * (row[b] - offset - values[b] * scale)
+        else:
+            for b in range(row.shape[0]):
+                row[b] *= through
+
+
+@compiled
+def _gradient(vector, slopes, inputs, targets, features, room, numbers, wanted):
+    """`slopes` = the gradient of the loss at the parameters `vector`, both (P,), as `toy.layer.network.gradient` has it.
+
+    `room` is (normalized, active, inverse, sums, inverse of sums) to work in; `numbers` are the slope below 0 and epsilon.
+    """
+    normalized, active, inverse, sums, inverse_sums = room
+    (d, batch), outputs = inputs.shape, targets.shape[0]
+    a, b = features * d, features * d + features
+    c, e = b + features, b + features + features * outputs
+    incoming, outgoing = vector[:a].reshape(features, d), vector[c:e].reshape(features, outputs)
+    gain, offset = vector[e : e + outputs], vector[e + outputs :]
+    below, epsilon = numbers
+    zero, one = vector.dtype.type(0), vector.dtype.type(1)
+
+    _combine(normalized, incoming, inputs)
+    _normalize(normalized, inverse, epsilon, wanted[0])
+    for k in range(features):
+        row, before, scale, shift = active[k], normalized[k], vector[a + k], vector[b + k]
+        for i in range(batch):
+            value = scale * before[i] + shift
+            row[i] = value if value > zero else below * value
+    _combine(sums, outgoing.T, active)
+    _normalize(sums, inverse_sums, epsilon, wanted[1])
+    weight = one / vector.dtype.type(outputs * batch)
+    for m in range(outputs):
+        row, before, wished = targets[m], sums[m], targets[m]
+        for i in range(batch):
+            row[i] = (gain[m] * before[i] + offset[m] - wished[i]) * weight
+
+    _back(targets, sums, inverse_sums, gain, slopes[e : e + outputs], slopes[e + outputs :], wanted[1])
+    _inner(slopes[c:e].reshape(features, outputs), active, targets)
+    for k in range(features):
+        row = active[k]
+        for i in range(batch):
+            row[i] = one if row[i] > zero else below
+    _spread(active, outgoing, targets)
+    _back(active, normalized, inverse, vector[a:b], slopes[a:b], slopes[b:c], wanted[0])
+    _inner(slopes[:a].reshape(features, d), active, inputs)
+
+
+@compiled
+def _spread(out, weights, rows):
+    """out[i] *= Σ_j weights[i, j]·rows[j]."""
+    sums = np.empty((1, out.shape[1]), out.dtype)
+    for i in range(out.shape[0]):
+        _combine(sums, weights[i : i + 1], rows)
+        row, one = out[i], sums[0]
+        for b in range(row.shape[0]):
+            row[b] *= one[b]
+
+
+def build(spec: LayerSpec) -> Advance:
+    """The compiled loop for the layer, rule and regularizer of a spec."""
+    number = np.dtype(spec.dtype).type
+    numbers = number(NEGATIVE_SLOPES[spec.activation]), number(spec.batchnorm_epsilon)
+    wanted = spec.feature_normalization, spec.output_normalization
+    law = _trainer(type(spec.rule).direction, type(spec.regularizer).slope, spec.dtype)
+    return lambda *arrays: law(*arrays, shapes(spec)["scale"][0], numbers, wanted)
+
+
+@functools.cache
+def _trainer(direction: Callable[..., Any], penalty_slope: Callable[..., Any], dtype: str) -> Any:
+    """The compiled loop for one rule, regularizer and working dtype."""
+    one_step, penalty_slope = register_jitable(split_step(jitable(direction))), jitable(penalty_slope)
+    exactly = set(FAST_SINGLE) if dtype == "float32" else False
+
+    @njit(error_model="numpy", nogil=True, fastmath=exactly)
+    def move(w, slopes, state, strengths, fixed, inside, rate, apart, forces):
+        for i in range(w.shape[0]):
+            penalty = strengths[i] * penalty_slope(w[i])
+            w[i], loss, reg, denominator, following = one_step(
+                w[i], slopes[i], penalty, load(state, i), fixed, inside, rate, apart
+            )
+            store(state, i, following)
+            if forces is not None:
+                forces[0, i], forces[1, i], forces[2, i] = loss, reg, denominator
+
+    @njit(error_model="numpy", nogil=True)
+    def advance(vectors, states, inputs, targets, chosen, strengths, learning_rate, beside, inside, scales, coefficients,
+                forces, features, numbers, wanted):  # fmt: skip
+        like, batch, outputs = vectors.dtype, chosen.shape[2], targets.shape[2]
+        slopes = np.empty(vectors.shape[1], like)
+        given, wished = np.empty((inputs.shape[2], batch), like), np.empty((outputs, batch), like)
+        room = (
+            np.empty((features, batch), like), np.empty((features, batch), like), np.empty(features, like),
+            np.empty((outputs, batch), like), np.empty(outputs, like),
+        )  # fmt: skip
+        for r in range(vectors.shape[0]):
+            for t in range(scales.shape[0]):
+                for place, exemplar in enumerate(chosen[r, t % chosen.shape[1]]):
+                    given[:, place] = inputs[r, exemplar]
+                    wished[:, place] = targets[r, exemplar]
+                _gradient(vectors[r], slopes, given, wished, features, room, numbers, wanted)
+                fixed, state = load(coefficients, t), load(states, r)
+                rate, apart = learning_rate * scales[t], beside * scales[t]
+                if t + 1 < scales.shape[0]:
+                    move(vectors[r], slopes, state, strengths, fixed, inside, rate, apart, None)
+                else:
+                    move(vectors[r], slopes, state, strengths, fixed, inside, rate, apart, forces[:, r])
+
+    return advance
