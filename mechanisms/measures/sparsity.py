@@ -48,7 +48,7 @@ def inactive(table: pd.DataFrame, by: str = "activation", threshold: float | Non
 def sparsity(table: pd.DataFrame, by: str = "activation", threshold: float | None = None, per: str = "run") -> pd.DataFrame:
     """The fraction of inactive features, in [0, 1], at each recorded step of each run, in column `sparsity`.
 
-    A run is one combination of the columns "spec.…" and `seed`; `per="layer"` gives one row for each of its layers.
+    A run is one combination of the columns "spec.…", `seed` and `replicate`; `per="layer"` gives one row for each of its layers.
     """
     keys = moment_columns(table, per)
     return grouped(table.assign(sparsity=inactive(table, by, threshold)), keys)["sparsity"].mean().reset_index()
@@ -87,8 +87,8 @@ def histories(table: pd.DataFrame, by: str = "activation", threshold: float | No
 
 
 def run_columns(table: pd.DataFrame) -> list[str]:
-    """The columns that tell runs apart: the fields of the spec and the seed, those of them that the table has."""
-    return [str(name) for name in table.columns if str(name).startswith(SPEC_PREFIX) or name == "seed"]
+    """The columns that tell runs apart: the fields of the spec, the seed and the replicate, those of them that the table has."""
+    return [str(name) for name in table.columns if str(name).startswith(SPEC_PREFIX) or name in ("seed", "replicate")]
 
 
 def moment_columns(table: pd.DataFrame, per: str = "run") -> list[str]:

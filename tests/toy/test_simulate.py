@@ -2,14 +2,17 @@
 
 import json
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from mechanisms.command_line.framework import main
 from mechanisms.records.columns import check
+from toy import run_types
 from toy.experiments import selective
 from toy.features.gradients import Dead, Selective, Visited
+from toy.layer.spec import LayerSpec
 from toy.simulate import groups, recorded_steps, run
 from toy.spec import Axis, ToySpec
 from toy.suite import LAYER
@@ -82,7 +85,10 @@ def test_every_experiment_gives_valid_distinct_specs(name):
     specs = LAYER.specs(name)
     assert len(specs) == len(LAYER.names()[name]())
     for spec in LAYER.specs(name, ["steps=3", "features=1"]):
-        check(run(spec, 0)[0]["features"], "features")
+        if isinstance(spec, LayerSpec):
+            spec = replace(spec, replicates=1)
+        for table, columns in run_types.run(spec, 0)[0].items():
+            check(columns, table)
 
 
 def test_decay_covers_rules_couplings_and_strengths():

@@ -28,46 +28,6 @@ compiled = njit(error_model="numpy", nogil=True, fastmath=set(SUMS))
 
 
 @compiled
-def _combine(out, weights, rows):
-    """out[i] = Σ_j weights[i, j]·rows[j], four rows at a time."""
-    whole = rows.shape[0] // 4 * 4
-    for i in range(out.shape[0]):
-        one = out[i]
-        one[:] = 0
-        for j in range(0, whole, 4):
-            w0, w1, w2, w3 = weights[i, j], weights[i, j + 1], weights[i, j + 2], weights[i, j + 3]
-            r0, r1, r2, r3 = rows[j], rows[j + 1], rows[j + 2], rows[j + 3]
-            for b in range(one.shape[0]):
-                one[b] += w0 * r0[b] + w1 * r1[b] + (w2 * r2[b] + w3 * r3[b])
-        for j in range(whole, rows.shape[0]):
-            w0, r0 = weights[i, j], rows[j]
-            for b in range(one.shape[0]):
-                one[b] += w0 * r0[b]
-
-
-@compiled
-def _inner(out, left, right):
-    """out[i, j] = left[i]·right[j], four rows of the right at a time."""
-    whole, zero = right.shape[0] // 4 * 4, left.dtype.type(0)
-    for i in range(left.shape[0]):
-        one = left[i]
-        for j in range(0, whole, 4):
-            s0, s1, s2, s3 = zero, zero, zero, zero
-            r0, r1, r2, r3 = right[j], right[j + 1], right[j + 2], right[j + 3]
-            for b in range(one.shape[0]):
-                s0 += one[b] * r0[b]
-                s1 += one[b] * r1[b]
-                s2 += one[b] * r2[b]
-                s3 += one[b] * r3[b]
-            out[i, j], out[i, j + 1], out[i, j + 2], out[i, j + 3] = s0, s1, s2, s3
-        for j in range(whole, right.shape[0]):
-            s0, r0 = zero, right[j]
-            for b in range(one.shape[0]):
-                s0 += one[b] * r0[b]
-            out[i, j] = s0
-
-
-@compiled
 def _normalize(rows, inverse, epsilon, wanted):
     """Each row less its mean, over its standard deviation; `inverse` gets one over this."""
     one = rows.dtype.type(1)
@@ -111,9 +71,9 @@ def _back(rows, normalized, inverse, factor, of_factor, of_offset, wanted):
 def _gradient(vector, slopes, inputs, targets, features, room, numbers, wanted):
     """`slopes` = the gradient of the loss at the parameters `vector`, both (P,), as `toy.layer.network.gradient` has it.
 
-    `room` is (normalized, active, inverse, sums, inverse of sums) to work in; `numbers` are the slope below 0 and epsilon.
+    `room` is (normalized, active, gradient behind, inverse, sums, inverse of sums) to work in; `numbers` are the slope below 0 and epsilon.
     """
-    normalized, active, inverse, sums, inverse_sums = room
+    normalized, active, behind, inverse, sums, inverse_sums = room
     (d, batch), outputs = inputs.shape, targets.shape[0]
     a, b = features * d, features * d + features
     c, e = b + features, b + features + features * outputs
@@ -122,14 +82,14 @@ def _gradient(vector, slopes, inputs, targets, features, room, numbers, wanted):
     below, epsilon = numbers
     zero, one = vector.dtype.type(0), vector.dtype.type(1)
 
-    _combine(normalized, incoming, inputs)
+    np.dot(incoming, inputs, normalized)
     _normalize(normalized, inverse, epsilon, wanted[0])
     for k in range(features):
         row, before, scale, shift = active[k], normalized[k], vector[a + k], vector[b + k]
         for i in range(batch):
             value = scale * before[i] + shift
             row[i] = value if value > zero else below * value
-    _combine(sums, outgoing.T, active)
+    np.dot(outgoing.T, active, sums)
     _normalize(sums, inverse_sums, epsilon, wanted[1])
     weight = one / vector.dtype.type(outputs * batch)
     for m in range(outputs):
@@ -138,25 +98,14 @@ def _gradient(vector, slopes, inputs, targets, features, room, numbers, wanted):
             row[i] = (gain[m] * before[i] + offset[m] - wished[i]) * weight
 
     _back(targets, sums, inverse_sums, gain, slopes[e : e + outputs], slopes[e + outputs :], wanted[1])
-    _inner(slopes[c:e].reshape(features, outputs), active, targets)
+    np.dot(active, targets.T, slopes[c:e].reshape(features, outputs))
+    np.dot(outgoing, targets, behind)
     for k in range(features):
-        row = active[k]
+        row, reached = behind[k], active[k]
         for i in range(batch):
-            row[i] = one if row[i] > zero else below
-    _spread(active, outgoing, targets)
-    _back(active, normalized, inverse, vector[a:b], slopes[a:b], slopes[b:c], wanted[0])
-    _inner(slopes[:a].reshape(features, d), active, inputs)
-
-
-@compiled
-def _spread(out, weights, rows):
-    """out[i] *= Σ_j weights[i, j]·rows[j]."""
-    sums = np.empty((1, out.shape[1]), out.dtype)
-    for i in range(out.shape[0]):
-        _combine(sums, weights[i : i + 1], rows)
-        row, one = out[i], sums[0]
-        for b in range(row.shape[0]):
-            row[b] *= one[b]
+            row[i] *= one if reached[i] > zero else below
+    _back(behind, normalized, inverse, vector[a:b], slopes[a:b], slopes[b:c], wanted[0])
+    np.dot(behind, inputs.T, slopes[:a].reshape(features, d))
 
 
 def build(spec: LayerSpec) -> Advance:
@@ -192,7 +141,8 @@ def _trainer(direction: Callable[..., Any], penalty_slope: Callable[..., Any], d
         slopes = np.empty(vectors.shape[1], like)
         given, wished = np.empty((inputs.shape[2], batch), like), np.empty((outputs, batch), like)
         room = (
-            np.empty((features, batch), like), np.empty((features, batch), like), np.empty(features, like),
+            np.empty((features, batch), like), np.empty((features, batch), like), np.empty((features, batch), like),
+            np.empty(features, like),
             np.empty((outputs, batch), like), np.empty(outputs, like),
         )  # fmt: skip
         for r in range(vectors.shape[0]):

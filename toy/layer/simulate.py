@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from toy.engines.advance import coefficient_columns
 from toy.engines.choice import choose_engine
 from toy.layer import numpy_engine
 from toy.layer.advance import Advance
@@ -72,7 +73,6 @@ class Simulation:
         chunk = max(1, CHUNK_NUMBERS // (self.spec.replicates * self.spec.batch_size))
         for begin in range(first, last, chunk):
             steps = np.arange(begin, min(begin + chunk, last))
-            coefficients = np.broadcast_arrays(steps, *self.spec.rule.coefficients(steps + 1))[1:]
             self._advance(
                 self.vectors,
                 self._states,
@@ -84,7 +84,7 @@ class Simulation:
                 self._beside,
                 self._inside,
                 self.spec.schedule.scale(steps, self.spec.steps).astype(self._dtype),
-                tuple(np.ascontiguousarray(one, self._dtype) for one in coefficients),
+                coefficient_columns(self.spec.rule, steps, self._dtype),
                 self.forces,
             )
         self.step = last
