@@ -128,11 +128,11 @@ def verdicts(*names: str, suite: str | None = None, runs: Path | str = RUNS, job
     return pd.DataFrame(rows)
 
 
-def translate(recipe: Any) -> dict[str, Any]:
-    """Translate the weight decay of a `Recipe` into its three meanings, with what to expect of rare features."""
-    from mechanisms.theory.translation import recipe_rows
+def translate(recipe: Any, *, runs: Path | str = RUNS) -> dict[str, Any]:
+    """Translate the weight decay of a `Recipe` into its three meanings, with the share of filters that died so on record."""
+    from mechanisms.commands.parts.recorded import translated
 
-    return recipe_rows(recipe)
+    return translated(recipe, Path(runs))
 
 
 def _need(experiment: str, overrides: tuple[str, ...], suite: str | None, seeds: int, table: str, fields: dict[str, Any]) -> Need:

@@ -13,6 +13,8 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mechanisms.law.update_rules import AbstractUpdateRule
+from mechanisms.records.specs import choices
 from mechanisms.system.files import write_whole
 
 TWO_COLUMNS = 7.0
@@ -26,10 +28,6 @@ COUPLING_LABELS = {
     "decoupled": r"decoupled ($\eta\lambda w$ a step)",
     "independent": r"independent ($\lambda w$ a step)",
 }
-RULE_LABELS = {
-    "sgd": "SGD, momentum 0.9", "adam": "Adam", "amsgrad": "AMSGrad", "adamax": "Adamax", "rmsprop": "RMSProp",
-    "adagrad": "Adagrad", "adadelta": "Adadelta", "nadam": "NAdam", "adabelief": "AdaBelief",
-}  # fmt: skip
 SETTINGS: Any = {
     "backend": "Agg",
     "font.size": 8,
@@ -50,6 +48,12 @@ SETTINGS: Any = {
     "figure.dpi": 200,
     "figure.figsize": (TWO_COLUMNS, 3.0),
 }
+
+
+def rule_label(name: str) -> str:
+    """Return what figures call an update rule, by its name in a spec; the name itself for a rule without a label."""
+    rule = choices(AbstractUpdateRule).get(name)
+    return getattr(rule, "label", "") or name
 
 
 def page_width() -> float:

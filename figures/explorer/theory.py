@@ -9,6 +9,8 @@ import numpy as np
 from figures.explorer.state import RANGES, State
 from mechanisms.law.regularizers import L2
 from mechanisms.law.update_rules import SGD, Adam, NAdam
+from mechanisms.theory import conditions
+from mechanisms.theory.conditions import Validity
 from mechanisms.theory.feature import (
     critical_activity,
     critical_selectivity,
@@ -19,7 +21,6 @@ from mechanisms.theory.feature import (
     selective_equilibrium,
     sgd_relaxation,
     stability_bound,
-    visits_per_memory,
 )
 from toy.features.gradients import Dead, Product, Selective
 from toy.spec import ToySpec
@@ -90,7 +91,7 @@ def _noisy(spec: ToySpec, steps: np.ndarray) -> dict[str, Points]:
     if _denominator_matters(spec) and not isinstance(spec.rule, Adam | NAdam):
         return found
     floor = float(fluctuation_floor(spec.rule, spec.regularizer, learning_rate=spec.learning_rate, sigma=sigma))
-    if _denominator_matters(spec):
+    if _denominator_matters(spec) and floor < 1:
         values = np.geomspace(max(floor, 1e-6), 1.0, 100)
         law = {"learning_rate": spec.learning_rate, "strength": spec.regularizer.strength, "sigma": sigma}
         found["quasi-static decay"] = (np.asarray(decay_time(1.0, values, **law)), values)
@@ -107,6 +108,23 @@ def _silent(spec: ToySpec, steps: np.ndarray) -> dict[str, Points]:
     law = {"learning_rate": spec.learning_rate, "strength": spec.regularizer.strength, "beta2": spec.rule.beta2}
     when = gradient.alive_steps + dead_time(1.0, past=gradient.sigma, **law)
     return {f"predicted death, step {when:.0f}": (np.array([when, when]), np.array([1e-12, 10.0]))}
+
+
+def outside(spec: ToySpec) -> Validity:
+    """What is outside the conditions of the closed forms that `curves` draws."""
+    law = {"learning_rate": spec.learning_rate}
+    rule, regularizer, gradient = spec.rule, spec.regularizer, spec.gradient
+    if isinstance(gradient, Selective | Product):
+        factors, p = len(type(gradient).parameters), float(vars(gradient)["p"])
+        return conditions.selective_equilibrium(rule, regularizer, p=p, factors=factors, **law, **_fields(spec))
+    if not _denominator_matters(spec):
+        return conditions.decay_rate(rule, regularizer, **law)
+    if not isinstance(rule, Adam):
+        return Validity()
+    adam = {"strength": regularizer.strength, "beta2": rule.beta2, **law}
+    if isinstance(gradient, Dead):
+        return conditions.dead_time(1.0, past=gradient.sigma, beta1=rule.beta1, epsilon=rule.epsilon, **adam)
+    return conditions.decay_time(1.0, 0.1, sigma=float(vars(gradient)["sigma"]), **adam)
 
 
 def plane(state: State) -> Plane:
@@ -152,11 +170,10 @@ def forgets(state: State) -> bool:
 def remarks(state: State) -> list[str]:
     """Sentences about where the closed forms hold, for this state."""
     told = []
-    if state.model in ("selective", "product") and forgets(state):
-        visits = float(visits_per_memory(state.p, batch_size=state.batch_size, beta2=state.beta2))
-        told.append(f"Visits per memory: {visits:.3g}. The closed forms hold where there are many (20 or more).")
     if not curves(state.spec()):
         told.append("No closed form is known for this rule here: only the simulation is shown.")
+    elif (found := outside(state.spec())).reasons:
+        told.append(f"Outside the conditions of the closed form: {found}.")
     if state.model == "low_gradient" and state.coupling == "coupled":
         told.append("The theory leaves out the first 100 steps, whose gradients are louder, and the memory of them.")
     if state.model == "dead" and state.coupling == "coupled":

@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from figures.style import COUPLING_DASHES, COUPLING_LABELS, RULE_LABELS, page_width, shades
+from figures.style import COUPLING_DASHES, COUPLING_LABELS, page_width, rule_label, shades
 from mechanisms.records.loading import Need
 
 NEEDS = (Need("toy", "decay"),)
@@ -34,9 +34,7 @@ def draw(features: pd.DataFrame) -> Figure:
     )
     for axes, rule in zip(panels.flat, rules, strict=False):
         _panel(axes, features[features["spec.rule"] == rule], colours)
-        axes.set_title(
-            f"{RULE_LABELS.get(rule, rule)}, η = {features.loc[features['spec.rule'] == rule, 'spec.learning_rate'].iloc[0]:g}"
-        )
+        axes.set_title(f"{rule_label(rule)}, η = {features.loc[features['spec.rule'] == rule, 'spec.learning_rate'].iloc[0]:g}")
     for axes in panels.flat[len(rules) :]:
         axes.axis("off")
     n = features.groupby(["spec.rule", "seed"])["feature"].nunique().groupby("spec.rule").sum().iloc[0]

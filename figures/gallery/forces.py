@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from figures.panels.force_lines import averaged_forces
 from figures.panels.toy_theory import replicates
-from figures.style import RULE_LABELS, letter, page_width, palette
+from figures.style import letter, page_width, palette, rule_label
 from mechanisms.records.loading import Need
 
 NEEDS = (Need("toy", "product"),)
@@ -34,7 +34,7 @@ def draw(features: pd.DataFrame) -> Figure:
         for axes, (rule, coupling) in zip(row, SETTINGS, strict=True):
             chosen = (features["spec.rule"] == rule) & (features["spec.regularizer.coupling"] == coupling)
             _forces(axes, features[chosen & (features["spec.gradient.p"] == p)])
-            axes.set_title(f"{RULE_LABELS[rule]},\n{coupling}, p = {p:g}")
+            axes.set_title(f"{rule_label(rule)},\n{coupling}, p = {p:g}")
         row[0].set_ylabel("change of γ in a step")
     for axes in panels[1]:
         axes.set_xlabel("steps")

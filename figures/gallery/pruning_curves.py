@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from figures.panels.criteria_style import LABELS, MARKERS, colours, finite
-from figures.style import RULE_LABELS, letter, page_width
+from figures.style import letter, page_width, rule_label
 from mechanisms.measures.pruning_curves import against, shares
 from mechanisms.records.loading import Need
 
@@ -41,7 +41,7 @@ def draw(pruned: pd.DataFrame) -> Figure:
             _curves(axes, one, value)
             axes.set(xlabel="parameters left [%]", ylabel=f"test error {label} [%]", xscale="log", ylim=(0, None))
             _mark_shapes(axes, one)
-        row[0].set_title(RULE_LABELS[rule], loc="right")
+        row[0].set_title(rule_label(rule), loc="right")
         row[1].set_title(f"n = {one['seed'].nunique()} seeds")
         _differences(row[2], one)
     for index, axes in enumerate(panels.flat):

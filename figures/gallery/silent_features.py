@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from figures.panels.toy_theory import one, regularizer_of, replicates, rule_of
-from figures.style import COUPLING_LABELS, RULE_LABELS, letter, page_width, palette
+from figures.style import COUPLING_LABELS, letter, page_width, palette, rule_label
 from mechanisms.records.loading import Need
 from mechanisms.theory.feature import dead_time, decay_rate, stability_bound
 
@@ -57,7 +57,7 @@ def _couplings(axes: Axes, rows: pd.DataFrame) -> None:
                 _law(axes, chosen, size)
     axes.set(xlabel="steps", ylabel="|w|", yscale="log", xlim=(0, 8000), ylim=(SMALLEST, 3))
     for rule, dash in DASHES.items():
-        axes.plot([], [], dash, color="black", label=RULE_LABELS[rule].partition(",")[0])
+        axes.plot([], [], dash, color="black", label=rule_label(rule).partition(",")[0])
     axes.legend(loc="lower right", fontsize=6, handlelength=1.6)
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from figures.style import RULE_LABELS, page_width
+from figures.style import page_width, rule_label
 from mechanisms.claims.network_runs import ends
 from mechanisms.records.loading import Need
 
@@ -24,7 +24,7 @@ COUPLINGS = ("coupled", "independent", "decoupled")
 def draw(features: pd.DataFrame, curve: pd.DataFrame) -> Figure:
     """One heat map: rules down, couplings and strengths across."""
     runs = _runs(features, curve)
-    rules = [rule for rule in RULE_LABELS if rule in set(runs["spec.rule"])]
+    rules = list(dict.fromkeys(runs["spec.rule"]))
     laws = sorted(set(zip(runs["law"], runs["spec.regularizer.strength"], strict=True)), key=_place)
     figure, axes = plt.subplots(figsize=(page_width(), 0.55 * len(rules) + 1.3))
     shares = np.full((len(rules), len(laws)), np.nan)
@@ -36,7 +36,7 @@ def draw(features: pd.DataFrame, curve: pd.DataFrame) -> Figure:
                 _write(axes, column, row, shares[row, column], runs.loc[chosen, "test_error"].mean())
     picture = axes.imshow(100 * shares, cmap="viridis", vmin=0, vmax=100, aspect="auto")
     axes.set_xticks(range(len(laws)), [f"{law}\nλ = {strength:g}" if strength else "no\nregularizer" for law, strength in laws])
-    axes.set_yticks(range(len(rules)), [RULE_LABELS[rule] for rule in rules])
+    axes.set_yticks(range(len(rules)), [rule_label(rule) for rule in rules])
     axes.set(xlabel="coupling and strength", ylabel="rule")
     axes.set_title(f"n = {runs['seed'].nunique()} seeds")
     figure.colorbar(picture, ax=axes, label="silent filters [%]", pad=0.02)

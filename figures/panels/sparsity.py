@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from figures.style import RULE_LABELS, letter, page_width, palette
+from figures.style import letter, page_width, palette, rule_label
 from mechanisms.measures.sparsity import sparsity
 
 
@@ -34,8 +34,8 @@ def labelled(table: pd.DataFrame) -> pd.DataFrame:
 
     def label(one: pd.Series) -> str:
         if one["spec.regularizer.strength"] == 0:
-            return f"{RULE_LABELS[one['spec.rule']]}, no regularizer"
-        return f"{RULE_LABELS[one['spec.rule']]}, {one['spec.regularizer.coupling']} λ = {one['spec.regularizer.strength']:g}"
+            return f"{rule_label(one['spec.rule'])}, no regularizer"
+        return f"{rule_label(one['spec.rule'])}, {one['spec.regularizer.coupling']} λ = {one['spec.regularizer.strength']:g}"
 
     names = ["spec.rule", "spec.regularizer.coupling", "spec.regularizer.strength"]
     known = table[names].drop_duplicates()
@@ -45,7 +45,7 @@ def labelled(table: pd.DataFrame) -> pd.DataFrame:
 def heading(rows: pd.DataFrame) -> str:
     """Two lines for above a narrow panel about one setting: rule and coupling, strength."""
     one = rows.iloc[0]
-    rule, strength = str(RULE_LABELS[one["spec.rule"]]).partition(",")[0], one["spec.regularizer.strength"]
+    rule, strength = rule_label(one["spec.rule"]).partition(",")[0], one["spec.regularizer.strength"]
     return f"{rule}, {one['spec.regularizer.coupling']}\nλ = {strength:g}" if strength else f"{rule}, no\nregularizer"
 
 

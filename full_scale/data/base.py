@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+from mechanisms.validation import UserError
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -84,6 +86,12 @@ class Data:
 
     train: AbstractExamples
     test: AbstractExamples
+
+
+def require_two_classes(what: str, labels: Any) -> None:
+    """Raises `UserError` where all training labels, an array or a tensor, are the same; `what` names the data."""
+    if labels.min() == labels.max():
+        raise UserError(f"{what}: every training label is {int(labels.min())}: give images of two classes at least")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from full_scale.data.arrays import Stored
 from full_scale.data.coded import decode_image, read_npz, read_sheets
 from full_scale.data.files.cifar_archives import Archive, binary, pickled, read_archives
 from full_scale.data.files.location import Source, missing, present, reading, verified
-from full_scale.data.stored import AbstractStoredDataset
+from full_scale.data.stored import AbstractStoredDataset, Known
 from mechanisms.validation import UserError
 
 JPEG_COPY = Source("cifar10_jpeg75.npz", "sha256:a0c99733faf0d377787165be2a565c90f3f17f2f952b0621492370d93f9c61b9")
@@ -49,6 +49,16 @@ class Cifar10(AbstractStoredDataset):
     classes: ClassVar[int] = 10
     stored_train: ClassVar[int] = 50_000
     stored_test: ClassVar[int] = 10_000
+    known: ClassVar[tuple[Known, ...]] = (
+        Known("train", 0, 4000, "5ecc921211046fdd5974fb7c7c83d9e3", "032aa96e06ef8ab14829dc3e496b68d7"),
+        Known("train", 10_000, 11_017, "6aaaa37b8a9d2ea31cb20eb8f38c03b6", "94b091abcffb863fa3c55eb48ccc587f"),
+        Known("train", 20_000, 21_017, "fdd3c37773b317949391ba4c80126bbd", "05674e76d899d894eee2827baca2f6e0"),
+        Known("train", 30_000, 31_285, "d26f8c29c6a8c7ad76cf4f588d93ddc0", "6ed007746eaf258116deaf17a90c50ae"),
+        Known("train", 40_000, 41_017, "9ad877ef6cabd0ace546e96bfe64a299", "85788c5e13107b365a7d73603e0539f9"),
+        Known("test", 0, 1017, "0c4c38dfa836385de34b32047bf21481", "dccf1fa74ac8724bb1790516cb80da42"),
+    )
+    """The beginnings of the batch files, as in `Cifar10Exact`."""
+    even: ClassVar[bool] = True
     archives: ClassVar[tuple[Archive, ...]] = (
         Archive(
             source=Source(

@@ -24,6 +24,7 @@ class Cifar100(AbstractStoredDataset):
     classes: ClassVar[int] = 100
     stored_train: ClassVar[int] = 50_000
     stored_test: ClassVar[int] = 10_000
+    even: ClassVar[bool] = True
     archives: ClassVar[tuple[Archive, ...]] = (
         Archive(
             source=Source(

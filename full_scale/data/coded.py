@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from full_scale.data.files.colours import colours
 from full_scale.data.files.location import reading
 
 
@@ -42,7 +43,7 @@ def decode_image(content: bytes, size: tuple[int, int]) -> np.ndarray:
     with Image.open(io.BytesIO(content)) as image:
         if image.size != size:
             raise ValueError(f"an image of {image.size[0]} × {image.size[1]} pixels, not {size[0]} × {size[1]}")
-        return np.asarray(image.convert("RGB"))
+        return np.asarray(colours(image))
 
 
 def read_sheets(paths: list[Path], count: int, side: int, columns: int = 32) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 
 from full_scale.custom import AbstractCustom, blaming, imported
 from full_scale.data.arrays import Stored, prepared
-from full_scale.data.base import AbstractDataset, AbstractExamples, Data, Examples
+from full_scale.data.base import AbstractDataset, AbstractExamples, Data, Examples, require_two_classes
 from mechanisms.validation import UserError
 
 
@@ -83,6 +83,9 @@ def _stored(what: str, part: str, images: Any, labels: Any) -> Stored:
         raise UserError(
             f"{what}: x_{part} is {images.dtype} of shape {images.shape}: use numbers of shape (N, channels, height, width)"
         )
+    if images.shape[3] in (3, 4) and min(images.shape[1:3]) > 4:  # which would train, on stripes
+        seen = f"x_{part} of shape {images.shape} looks like images with channels last"
+        raise UserError(f"{what}: {seen}: transpose(0, 3, 1, 2) them, or return Data")
     if labels.shape != images.shape[:1] or labels.dtype.kind not in "ui":
         raise UserError(
             f"{what}: y_{part} is {labels.dtype} of shape {labels.shape}: use {len(images)} whole numbers, one an image"
@@ -107,6 +110,7 @@ def _require_consistent(what: str, data: Data) -> None:
             )
         if not bool(torch.isfinite(image).all()):
             raise UserError(f"{what}: its {part} images hold values that are not finite: remove them")
+    require_two_classes(what, data.train.labels)
     if data.test.labels.max() > data.train.labels.max():
         raise UserError(f"{what}: test label {int(data.test.labels.max())} is not among the training labels")
     if _first_image(data.train).shape != _first_image(data.test).shape:

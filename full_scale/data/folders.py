@@ -6,17 +6,18 @@ import abc
 import functools
 import os
 import re
-import sys
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
-from full_scale.data.base import AbstractDataset, Data
+from full_scale.data.base import AbstractDataset, Data, require_two_classes
 from full_scale.data.files.decoding import SUFFIXES, ImageFiles
 from full_scale.data.files.location import Source, data_folder, download_allowed, missing, present, verified
 from full_scale.data.files.unpacking import unpack
+from mechanisms.system.progress import say
 from mechanisms.validation import UserError, require, require_choice, require_whole
 
 UNREADABLE = ("refuse", "skip")
@@ -58,6 +59,7 @@ class AbstractFolderDataset(AbstractDataset):
         """See `AbstractDataset`; files are listed once a process."""
         root = self.root().absolute()
         train, test = _listed(self, root)
+        require_two_classes(f"data={self.name}", np.array([label for _, label in train]))
         return Data(train=self._examples(root, train), test=self._examples(root, test))
 
     def _examples(self, root: Path, listing: Listing) -> ImageFiles:
@@ -80,7 +82,7 @@ class AbstractFolderDataset(AbstractDataset):
     def _readable(self, root: Path, listing: Listing) -> Listing:
         damaged = self._examples(root, listing).unreadable()
         for row, reason in damaged.items():
-            print(f"skipped {root / listing[row][0]} ({reason})", file=sys.stderr)
+            say(f"skipped {root / listing[row][0]} ({reason})")
         return [image for row, image in enumerate(listing) if row not in damaged]
 
 
@@ -103,7 +105,9 @@ def class_names(folder: Path) -> list[str]:
 
 
 def list_classes(root: Path, part: str, classes: list[str]) -> Listing:
-    """The images of a part, class by class, sorted by name; below a class folder directly, or in its folder `images`.
+    """The images of a part, class by class, sorted by path; in a class folder directly or any number of folders deep.
+
+    What is hidden is passed over. Files of other kinds, and those beside the class folders, are left out and counted in one line.
 
     Raises:
         UserError: a class has no images, or classes are others than expected.
@@ -112,14 +116,45 @@ def list_classes(root: Path, part: str, classes: list[str]) -> Listing:
     if found != classes:
         odd = sorted(set(found) ^ set(classes))
         raise UserError(f"{root / part} has other class folders than {root / 'train'}, such as {odd[0]}: make them the same")
-    listing = []
+    listing: Listing = []
+    beside = [entry.name for entry in _entries(root / part) if not (entry.is_dir() or entry.name.startswith("."))]
     for label, name in enumerate(classes):
-        inner = f"{part}/{name}/images" if (root / part / name / "images").is_dir() else f"{part}/{name}"
-        images = sorted(entry.name for entry in _entries(root / inner) if entry.name.lower().endswith(SUFFIXES))
+        paths = _files_below(root / part / name)
+        images = sorted((path for path in paths if path.lower().endswith(SUFFIXES)), key=lambda path: path.split("/"))
         if not images:
-            raise UserError(f"{root / inner} is an empty class folder: put images ({', '.join(SUFFIXES)}) there, or remove it")
-        listing += [(f"{inner}/{image}", label) for image in images]
+            raise UserError(
+                f"{root / part / name} is an empty class folder: put images ({', '.join(SUFFIXES)}) there, or remove it"
+            )
+        beside += [path for path in paths if not path.lower().endswith(SUFFIXES)]
+        listing += [(f"{part}/{name}/{path}", label) for path in images]
+    _say_left_out(root / part, beside)
     return listing
+
+
+def _files_below(folder: Path) -> list[str]:
+    """Paths, with slashes, of all files in a folder and in its folders, each folder once; without what is hidden."""
+    found: list[str] = []
+    waiting, seen = [""], set()
+    while waiting:
+        inner = waiting.pop()
+        entries, place = _entries(folder / inner), (folder / inner).stat()
+        if (place.st_dev, place.st_ino) in seen:
+            continue  # a link to a folder above
+        seen.add((place.st_dev, place.st_ino))
+        for entry in entries:
+            if not entry.name.startswith("."):
+                path = f"{inner}/{entry.name}" if inner else entry.name
+                (waiting if entry.is_dir() else found).append(path)
+    return found
+
+
+def _say_left_out(folder: Path, names: list[str]) -> None:
+    """Says how many files of which kind were not taken, if any."""
+    kinds = Counter(os.path.splitext(name)[1].lower() or "without a suffix" for name in names)
+    most = [f"{kinds[kind]} {kind}" for kind in sorted(kinds, key=lambda kind: -kinds[kind])[:8]]
+    if most:
+        counted = ", ".join(most) + (" and others" if len(kinds) > len(most) else "")
+        say(f"{folder}: left out {counted}; taken are {', '.join(SUFFIXES)} in class folders or named in a list")
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
@@ -156,7 +191,11 @@ class ImageFolder(AbstractFolderDataset):
 
     def list_test(self, root: Path, classes: list[str]) -> Listing:
         """See `AbstractFolderDataset`."""
-        return list_classes(root, "test" if (root / "test").is_dir() else "val", classes)
+        if not (root / "test").is_dir():
+            return list_classes(root, "val", classes)
+        if (root / "val").is_dir():
+            say(f"{root / 'val'} is left out: the test part is {root / 'test'}")
+        return list_classes(root, "test", classes)
 
 
 @dataclass(frozen=True)
@@ -208,6 +247,9 @@ def list_annotated(annotations: Path, classes: list[str]) -> Listing:
         if name not in labels or image != Path(image).name:
             raise UserError(f"{annotations}, line {number}: {line[:60]!r} does not begin with IMAGE, tab, CLASS")
         listing.append((f"{annotations.parent.name}/images/{image}", labels[name]))
+    named = {Path(path).name for path, _ in listing}
+    images = annotations.parent / "images"
+    _say_left_out(images, [path for path in _files_below(images) if path not in named])
     return listing
 
 

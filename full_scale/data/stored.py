@@ -4,16 +4,31 @@ from __future__ import annotations
 
 import abc
 import functools
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
+
 from full_scale.data.arrays import Stored, prepared
-from full_scale.data.base import AbstractDataset, Data
+from full_scale.data.base import AbstractDataset, Data, require_two_classes
 from full_scale.data.files.location import data_folder
 from mechanisms.validation import UserError, require, require_at_least, require_between, require_whole
 
 SETS_IN_MEMORY = 2
+
+
+@dataclass(frozen=True)
+class Known:
+    """A stretch of one part whose content is known, whatever files it comes in: md5 of its pixels, and of its labels as bytes."""
+
+    part: str
+    """`train` or `test`."""
+    first: int
+    end: int
+    images: str
+    labels: str
 
 
 @dataclass(frozen=True)
@@ -30,6 +45,10 @@ class AbstractStoredDataset(AbstractDataset):
     classes: ClassVar[int]
     stored_train: ClassVar[int]
     stored_test: ClassVar[int]
+    known: ClassVar[tuple[Known, ...]] = ()
+    """What is compared in every form of the set."""
+    even: ClassVar[bool] = False
+    """Whether each part, if it is whole, has equally many images of each class as published."""
     side: int = 0
     train_images: int = 0
     test_images: int = 0
@@ -73,8 +92,10 @@ class AbstractStoredDataset(AbstractDataset):
     def load(self) -> Data:
         """See `AbstractDataset`; the files are read once a process, the arrays of the last sets are kept."""
         train, test = _read(type(self), data_folder().absolute())
+        selected = self._selected(train, "train_images", self.train_images, self.stored_train)
+        require_two_classes(f"data={self.name}", selected.labels)
         return prepared(
-            self._selected(train, "train_images", self.train_images, self.stored_train),
+            selected,
             self._selected(test, "test_images", self.test_images, self.stored_test),
             name=self.name,
             classes=self.classes,
@@ -96,8 +117,8 @@ class AbstractStoredDataset(AbstractDataset):
 
 @functools.lru_cache(maxsize=SETS_IN_MEMORY)
 def _read(dataset: type[AbstractStoredDataset], folder: Path) -> tuple[Stored, Stored]:
-    parts = dataset.read(folder)
-    for part in parts:
+    parts = dict(zip(("train", "test"), dataset.read(folder), strict=True))
+    for part in parts.values():
         channels, height, width = dataset.stored_shape
         if part.images.shape != (len(part.labels), height, width, channels):
             raise UserError(
@@ -109,4 +130,22 @@ def _read(dataset: type[AbstractStoredDataset], folder: Path) -> tuple[Stored, S
                 f"data={dataset.name}: labels in {folder} go from {part.labels.min()} to {part.labels.max()}, outside 0 to"
                 f" {dataset.classes - 1}"
             )
-    return parts
+    for known in dataset.known:
+        _require_known(dataset.name, folder, parts[known.part], known)
+    for (name, part), whole in zip(parts.items(), (dataset.stored_train, dataset.stored_test), strict=True):
+        counts = np.bincount(part.labels, minlength=dataset.classes)
+        if dataset.even and len(part.labels) == whole and counts.min() != counts.max():
+            raise UserError(
+                f"data={dataset.name}: the {name} part in {folder} has {counts.min()} to {counts.max()} images of a class and not"
+                f" {whole // dataset.classes}: get the files again"
+            )
+    return parts["train"], parts["test"]
+
+
+def _require_known(name: str, folder: Path, part: Stored, known: Known) -> None:
+    images, labels = part.images[known.first : known.end], part.labels[known.first : known.end].astype(np.uint8)
+    for what, content, digest in (("images", images, known.images), ("labels", labels, known.labels)):
+        found = hashlib.md5(np.ascontiguousarray(content).tobytes(), usedforsecurity=False).hexdigest()
+        if found != digest:
+            rows = f"{known.part} {what} {known.first} to {known.end - 1}"
+            raise UserError(f"data={name}: {rows} in {folder} have md5 {found} and not {digest}: get the files again")

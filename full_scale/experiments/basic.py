@@ -52,6 +52,22 @@ def couplings(preset: str = "demo") -> Specs:
     return tuple(replace(base, regularizer=law) for law in laws)
 
 
+def matched_coupling(preset: str = "demo") -> Specs:
+    """Each meaning of weight decay at five or six strengths, under Adam and SGD with momentum, to compare at equal training loss.
+
+    Two settings without decay stand beside them. Independent decay of λ is decoupled decay of λ/η: its strengths lie between
+    those of decoupled decay.
+    """
+    protocol = PROTOCOLS[preset]
+    rules = {"adam": protocol.base.rule, "sgd": MOMENTUM}
+    curves = (
+        protocol.with_rule(rules[rule], strength, coupling)
+        for (rule, coupling), strengths in protocol.ladders.items()
+        for strength in strengths
+    )
+    return (*curves, *(protocol.with_rule(rule, 0.0) for rule in rules.values()))
+
+
 def horizon(preset: str = "demo") -> Specs:
     """Coupled against independent decay in three times as many steps, long enough for the second to show."""
     protocol = PROTOCOLS[preset]

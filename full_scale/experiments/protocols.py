@@ -27,6 +27,8 @@ class Protocol:
     independent: float
     momentum: tuple[float, ...]
     """Of SGD under coupled L2."""
+    ladders: dict[tuple[str, str], tuple[float, ...]]
+    """(rule, coupling) → the strengths of its curve in a comparison at matched loss."""
     width: float = 0.25
     batch_sizes: tuple[int, ...] = (20, 40, 80, 160)
 
@@ -50,6 +52,13 @@ DEMO = Protocol(
     strengths=(1e-3, 3e-3, 1e-2),
     independent=3e-3,
     momentum=(5e-3,),
+    ladders={
+        ("adam", "coupled"): (3e-4, 1e-3, 2e-3, 3e-3, 6e-3, 1e-2),
+        ("adam", "decoupled"): (0.1, 0.3, 0.6, 1.0, 1.5, 3.0),
+        ("adam", "independent"): (5e-4, 2e-3, 4.5e-3, 8e-3, 1.2e-2, 2e-2),
+        ("sgd", "coupled"): (1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 4e-2),
+        ("sgd", "decoupled"): (1e-2, 3e-2, 5e-2, 0.1, 0.2, 0.4),
+    },
 )
 """Digits, width 1/4, 1,200 steps: rates larger than usual make the effect show within seconds."""
 
@@ -69,6 +78,13 @@ SHORT = Protocol(
     strengths=(3e-4, 1e-3, 3e-3),
     independent=1e-3,
     momentum=(2e-3, 5e-3),
+    ladders={
+        ("adam", "coupled"): (2e-4, 5e-4, 1e-3, 2e-3, 4e-3),
+        ("adam", "decoupled"): (0.1, 0.3, 0.6, 1.0, 2.0),
+        ("adam", "independent"): (3e-4, 1e-3, 2.3e-3, 4e-3, 7e-3),
+        ("sgd", "coupled"): (1e-3, 2e-3, 5e-3, 1e-2, 2e-2),
+        ("sgd", "decoupled"): (1e-2, 3e-2, 5e-2, 0.1, 0.2),
+    },
     batch_sizes=(20, 40, 80),
 )
 """20,000 photographs at 16 × 16 pixels, width 1/4, 12 epochs."""
@@ -98,6 +114,13 @@ PAPER = Protocol(
     strengths=(1e-5, 1e-4, 1e-3),
     independent=1e-4,
     momentum=(5e-4, 1e-3),
+    ladders={
+        ("adam", "coupled"): (3e-5, 1e-4, 3e-4, 1e-3, 3e-3),
+        ("adam", "decoupled"): (0.03, 0.1, 0.3, 1.0, 3.0),
+        ("adam", "independent"): (3e-5, 1e-4, 3e-4, 1e-3, 3e-3),
+        ("sgd", "coupled"): (1e-4, 5e-4, 1e-3, 2e-3, 5e-3),
+        ("sgd", "decoupled"): (1e-3, 5e-3, 1e-2, 2e-2, 5e-2),
+    },
     width=1.0,
 )
 """CIFAR-10 for 325 epochs, batch 40, rate divided by ten after 250.

@@ -10,12 +10,15 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import batch_norm, cross_entropy, group_norm
+from torch.nn.functional import batch_norm, cross_entropy, group_norm, instance_norm
+from torch.nn.modules.instancenorm import _InstanceNorm
 
 from full_scale.data.base import AbstractExamples
 from full_scale.measure.probes import evaluating, feature_table, in_order, mixed_order, observe
 from full_scale.models.base import BuiltNetwork, FeatureLayer
+from full_scale.models.parts.tracing import is_plain
 from full_scale.training.loop import Training
+from mechanisms.law.regularizers import L2
 from mechanisms.measures.redundancy import merge_heights
 from mechanisms.theory.feature import effective_strength
 
@@ -35,9 +38,10 @@ def criteria_table(training: Training, images: int) -> pd.DataFrame:
     table.insert(0, "step", training.done)
     decayed = {id(parameter) for parameter in training.groups.decayed.values()}
     pulled = [float(layer.norm is not None and id(layer.norm.weight) in decayed) for layer in network.layers]
-    strength = effective_strength(
-        spec.rule, spec.regularizer, learning_rate=spec.learning_rate, denominator=table["denominator"].to_numpy()
-    )
+    strength: Any = np.nan  # but that of L2 is not proportional to the scale
+    if isinstance(spec.regularizer, L2):
+        denominator = table["denominator"].to_numpy()
+        strength = effective_strength(spec.rule, spec.regularizer, learning_rate=spec.learning_rate, denominator=denominator)
     features = [layer.features for layer in network.layers]
     peaks = [merge_heights(layer.numpy(force=True)) for layer in observation.peaks]
     columns = _weights(network) | affine_gradients(network, examples, spec.batch_size) | taylor_and_cost(network, examples)
@@ -59,7 +63,7 @@ def affine_gradients(network: BuiltNetwork, examples: AbstractExamples, batch_si
 
     The gradient of a batch's summed loss with respect to (γ, β) is a sum over exemplars of
     (Σ ∂L/∂y·x̂, Σ ∂L/∂y) over positions, y = γ·x̂ + β; two hooks at each normalization give its terms exactly. An incomplete last
-    batch is left out unless it is the only one. NaN where a layer has no normalization.
+    batch is left out unless it is the only one. NaN where a layer has no normalization, or one that is not torch's own.
     """
     parts: list[Parts] = [[] for _ in network.layers]
     whole = np.split(np.arange(len(examples)), range(batch_size, len(examples), batch_size))
@@ -67,7 +71,7 @@ def affine_gradients(network: BuiltNetwork, examples: AbstractExamples, batch_si
     with _undisturbed(network.module), ExitStack() as stack:
         network.module.train()
         for layer, own in zip(network.layers, parts, strict=True):
-            if layer.norm is not None:
+            if layer.norm is not None and is_plain(layer.norm):
                 stack.enter_context(layer.norm.register_forward_hook(_affine_hook(own)))
         _backward(network.module, examples, batches)
     found = [_affine_columns(layer, own) for layer, own in zip(network.layers, parts, strict=True)]
@@ -89,13 +93,15 @@ def _affine_hook(parts: Parts) -> Any:
 def _normalized(norm: Any, images: Tensor) -> Tensor:
     if isinstance(norm, nn.GroupNorm):
         return group_norm(images, norm.num_groups, eps=norm.eps)
+    if isinstance(norm, _InstanceNorm):
+        return instance_norm(images, eps=norm.eps)
     return batch_norm(images, None, None, training=True, eps=norm.eps)
 
 
 @torch.no_grad()
 def _affine_columns(layer: FeatureLayer, parts: Parts) -> dict[str, Tensor]:
     names = ("affine_taylor", "affine_taylor_square", "affine_gradient")
-    if layer.norm is None:
+    if layer.norm is None or not is_plain(layer.norm):
         return dict.fromkeys(names, torch.full((layer.features,), torch.nan))
     by_scale, by_shift = (torch.cat(terms) for terms in zip(*parts, strict=True))
     terms = layer.norm.weight * by_scale + layer.norm.bias * by_shift

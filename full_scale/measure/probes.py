@@ -163,7 +163,7 @@ class _OnSome:
 
 
 def _is_trained(norm: nn.Module) -> bool:
-    return all(parameter.requires_grad for parameter in norm.parameters(recurse=False))
+    return all(isinstance(part, nn.Parameter) and part.requires_grad for part in (norm.weight, norm.bias))
 
 
 def _numpy(values: Any) -> np.ndarray:
@@ -201,7 +201,7 @@ def observe(network: BuiltNetwork, examples: AbstractExamples) -> Observation:
     with ExitStack() as stack:
         stack.enter_context(evaluating(network.module))
         for layer, parts in zip(network.layers, recorded, strict=True):
-            stack.enter_context(layer.activation.register_forward_hook(_recorder(parts)))
+            stack.enter_context(layer.activation.register_forward_hook(_recorder(parts, layer.axis)))
         for images, these in examples.batches(in_order(len(examples))):
             scores.append(network.module(images))
             labels.append(these)
@@ -223,18 +223,20 @@ def in_order(count: int) -> Iterator[np.ndarray]:
         yield np.arange(start, min(start + IMAGES_AT_ONCE, count))
 
 
-def _recorder(parts: list[tuple[Tensor, Tensor, int]]) -> Any:
-    """Keeps of each output (N, features, …): its peaks, how many activations of a feature are not 0, and out of how many.
+def _recorder(parts: list[tuple[Tensor, Tensor, int]], axis: int) -> Any:
+    """Keeps of each output, with features on an axis: its peaks, how many activations of a feature are not 0, out of how many.
 
     Written for speed: pooling over the plane is ten times quicker on a CPU than `amax`, and signs add up quicker than they count.
     """
 
     def record(module: nn.Module, inputs: Any, output: Tensor) -> None:
         positions = tuple(range(2, output.dim()))
-        sizes = output.abs()
-        peaks = adaptive_max_pool2d(sizes, 1).flatten(1) if len(positions) == 2 else sizes
+        sizes = output.abs() if output.dim() < 3 else output.movedim(axis, 1).abs()
+        peaks = sizes.amax(positions) if positions else sizes
+        if len(positions) == 2 and axis == 1:
+            peaks = adaptive_max_pool2d(sizes, 1).flatten(1)
         used = sizes.sign().sum(dim=(0, *positions))
-        parts.append((peaks, used, output.numel() // output.shape[1]))
+        parts.append((peaks, used, sizes.numel() // max(1, peaks.shape[-1])))
 
     return record
 

@@ -25,7 +25,7 @@ def without_features(network: BuiltNetwork, removed: pd.Series, keep_shift: bool
     try:
         for layer, mark in zip(network.layers, marks, strict=True):
             maker = layer.norm or layer.conv
-            for parameter in (maker.weight,) if keep_shift else maker.parameters(recurse=False):
+            for parameter in (maker.weight,) if keep_shift or maker.bias is None else (maker.weight, maker.bias):
                 kept.append((parameter, parameter.clone()))
                 rows = _by_feature(parameter, layer)
                 rows[mark.to(parameter.device).view(rows.shape[: rows.dim() - parameter.dim() + 1])] = 0

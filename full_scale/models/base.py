@@ -24,9 +24,10 @@ class FeatureLayer:
     """One layer of features: convolution (or linear map) → normalization → activation, and who reads it.
 
     `norm` has one scale (`weight`) and one shift (`bias`) a feature; None where the layer is not normalized. `activation` is the
-    module whose output, (N, features, H, W) or (N, features), is the feature: the nonlinearity, or the normalization itself
-    where a residual sum or a concatenation comes next. `following` is the one module whose weight reads the features, through
-    pools, dropout and flattening (channel by channel); None where several or none do, or only as a part of its inputs.
+    module whose output, (N, features, …) or for tokens (N, …, features), is the feature: the nonlinearity, or the normalization
+    itself where it applies one, or where a residual sum or a concatenation comes next. `following` is the one module whose weight
+    reads the features, through pools, dropout and flattening (channel by channel); None where several or none do, or only as a
+    part of its inputs.
     """
 
     name: str
@@ -39,6 +40,11 @@ class FeatureLayer:
     def features(self) -> int:
         """How many features the layer has."""
         return int(getattr(self.conv, "out_features", None) or self.conv.out_channels)  # type: ignore[arg-type]
+
+    @property
+    def axis(self) -> int:
+        """The axis of the features in what `activation` puts out: 1 of maps and vectors, the last of tokens (N, …, features)."""
+        return -1 if hasattr(self.conv, "out_features") and self.norm is None else 1
 
     def incoming(self, values: Tensor | None = None) -> Tensor:
         """The weights that make each feature, shape (features, weights of each), or `values` of the shape of that weight."""
@@ -59,9 +65,7 @@ class FeatureLayer:
 
 def _is_transposed(part: nn.Module) -> bool:
     """Whether the inputs are on the first axis of the weight."""
-    from torch import nn
-
-    return isinstance(part, nn.ConvTranspose2d)
+    return bool(getattr(part, "transposed", False))
 
 
 @dataclass(frozen=True)

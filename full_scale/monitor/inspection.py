@@ -5,85 +5,111 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, fx, nn
+from torch.nn.parameter import is_lazy
 
 from full_scale.data.base import AbstractExamples, Examples
 from full_scale.measure.probes import Observation, in_order, observe
 from full_scale.models.base import BuiltNetwork
-from full_scale.models.discovery import feature_layers
+from full_scale.models.discovery import LeftOut, listing, survey
 from full_scale.models.parts.activations import with_own_activations
 from full_scale.models.parts.tracing import Trace
+from full_scale.models.parts.wrappers import run_eagerly
 from mechanisms.validation import UserError, first_line
 
-PARALLEL = (nn.DataParallel, nn.parallel.DistributedDataParallel)
+HALF = {torch.float16, torch.bfloat16}
 Images = Tensor | AbstractExamples | Iterable[Any]
 
 
-def unwrapped(model: nn.Module) -> nn.Module:
-    """The model inside the wrappers of compilation and data parallelism.
+@dataclass(frozen=True)
+class Watched:
+    """What can be looked at in a model: its feature layers in a network made of its own modules, and what makes none."""
 
-    Raises:
-        UserError: it is no torch module.
-    """
-    if not isinstance(model, nn.Module):
-        raise UserError(f"model is a {type(model).__name__}, not a network: give a torch.nn.Module")
-    for name in ("_orig_mod", "module"):
-        inner = getattr(model, name, None)
-        if isinstance(inner, nn.Module) and (name == "_orig_mod" or isinstance(model, PARALLEL)):
-            return unwrapped(inner)
-    return model
+    network: BuiltNetwork
+    left_out: tuple[LeftOut, ...]
 
 
-def observable(model: nn.Module) -> BuiltNetwork:
+def observable(model: nn.Module) -> Watched:
     """What the model does in evaluation mode, made of its own modules, and its feature layers; modes are left as they were.
 
     Raises:
-        UserError: it cannot be traced, has no features, or holds them in half precision.
+        UserError: it cannot be traced, has no features, no numbers, or holds them in half precision.
     """
+    _require_numbers(model)
     with _modes_kept(model):
         # Traced in evaluation mode first, so that what it does in training only (other heads, random paths) is not looked at.
-        module = with_own_activations(fx.GraphModule(model, Trace(model.eval()).graph))
-        layers = feature_layers(module)
+        module = with_own_activations(fx.GraphModule(model, Trace(_evaluated(model)).graph))
+        layers, left_out = survey(module, model)
     if not layers:
-        raise UserError(
-            f"{type(model).__name__} has no features to look at:"
-            " use convolutions or linear layers that a normalization or an activation reads"
-        )
-    half = next((layer.name for layer in layers if layer.conv.weight.dtype in (torch.float16, torch.bfloat16)), None)
+        raise _without_features(model, left_out)
+    half = next((layer.name for layer in layers if {part.weight.dtype for part in (layer.conv, layer.norm) if part} & HALF), None)
     if half is not None:
         raise UserError(f"the weight of {half} is in half precision: keep float32 parameters and train under torch.autocast")
-    return BuiltNetwork(module, layers)
+    return Watched(BuiltNetwork(module, layers), left_out)
 
 
-def look(model: nn.Module, images: Images, most: int | None = None) -> tuple[BuiltNetwork, Observation]:
+def _without_features(model: nn.Module, left_out: Iterable[LeftOut]) -> UserError:
+    found = listing(left_out)
+    return UserError(
+        f"{type(model).__name__} has no features to look at:"
+        " use convolutions or linear layers that a normalization or an activation reads" + (f"; it has {found}" if found else "")
+    )
+
+
+def _require_numbers(model: nn.Module) -> None:
+    for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
+        if is_lazy(tensor) or tensor.is_meta:
+            what = "shape yet: run the model once before" if is_lazy(tensor) else "numbers: load the weights before"
+            raise UserError(f"{name} has no {what}")
+
+
+def _evaluated(model: nn.Module) -> nn.Module:
+    try:
+        return model.eval()
+    except NotImplementedError as problem:  # an exported program
+        raise UserError(f"the model has no evaluation mode ({first_line(problem)}): give what it was made from") from problem
+
+
+def look(model: nn.Module, images: Images, most: int | None = None) -> tuple[Watched, Observation]:
     """The feature layers of a model, and what they did on the first `most` images (all of them, if None); no scores, no labels.
 
-    Layers that put out neither maps nor vectors are left out.
+    Layers whose first axis is not that of the images, or whose features are not on the axis where they should be, are left out.
 
     Raises:
         UserError: as `observable`, or the images cannot be used.
     """
-    network = observable(model)
+    watched = observable(model)
+    network = watched.network
     weight = network.layers[0].conv.weight
     quiet = BuiltNetwork(_Quiet(network.module), network.layers)
-    with _modes_kept(model), _draws_undone(images, weight.device), torch.autocast(weight.device.type, enabled=False):
+    with (
+        _modes_kept(model),
+        _draws_undone(images, weight.device),
+        torch.autocast(weight.device.type, enabled=False),
+        run_eagerly(),
+    ):
         seen = [_seen(quiet, batch.to(weight)) for batch in _first(most, _batches(images))]
     if not seen:
         raise UserError("there are no images to look at: give a tensor of images, or a loader that is not used up")
-    kept = [i for i, layer in enumerate(network.layers) if seen[0].peaks[i].shape[1:] == (layer.features,)]
+    shapes = [(len(seen[0].labels), layer.features) for layer in network.layers]
+    kept = [i for i, shape in enumerate(shapes) if seen[0].peaks[i].shape == shape]
+    odd = [layer for i, layer in enumerate(network.layers) if i not in kept]
+    left_out = tuple(LeftOut(layer.name, type(layer.conv).__name__, "its outputs are no features of images") for layer in odd)
     if not kept:
-        raise UserError(f"{type(model).__name__} has no features to look at: none of its layers puts out maps or vectors")
-    return BuiltNetwork(network.module, tuple(network.layers[i] for i in kept)), _joined(seen, kept)
+        raise _without_features(model, left_out)
+    layers = tuple(network.layers[i] for i in kept)
+    return Watched(BuiltNetwork(network.module, layers), watched.left_out + left_out), _joined(seen, kept)
 
 
 def _seen(network: BuiltNetwork, images: Tensor) -> Observation:
     try:
         return observe(network, Examples(images, images.new_zeros(len(images), dtype=torch.int64)))
-    except (RuntimeError, ValueError, TypeError, IndexError) as problem:
+    except Exception as problem:
         raise UserError(f"the model does not run on images of shape {tuple(images.shape)}: {first_line(problem)}") from problem
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import math
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,14 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from full_scale.measure.probes import FORCES, feature_table
 from full_scale.models.base import FeatureLayer
-from full_scale.monitor.inspection import Images, look, observable, unwrapped
+from full_scale.models.discovery import listing
+from full_scale.models.parts.tracing import normalizes
+from full_scale.models.parts.wrappers import unwrapped
+from full_scale.monitor.inspection import Images, Watched, look, observable
 from full_scale.monitor.optimizer_forces import OptimizerProbe
 from mechanisms.measures.forces import dominance
 from mechanisms.measures.sparsity import CRITERIA, grouped, histories, moment_columns, sparsity
@@ -43,9 +48,10 @@ class SparsityMonitor:
     loss counts as loss.
 
     Args:
-        model: called with images on its first axis; wrappers for data parallelism and compilation are looked through.
-        optimizer: of `torch.optim`; its steps are followed until `close`.
-        epochs: how often `epoch` will be called in the whole training, for the decay budget that is still to come.
+        model: called with images on its first axis; wrappers for compilation, parallelism and averages are looked through.
+        optimizer: one of torch, or a wrapper around it, which is looked through; its steps are followed until `close`.
+        epochs: how often `epoch` is called in the whole training, with what was before a resumption; for the decay budget that
+            is still to come.
         most_images: at most this many images are looked at each time, the first ones.
         batch_size: of the column `batch_activity`.
         log_dir: folder for TensorBoard, if it is installed.
@@ -70,17 +76,19 @@ class SparsityMonitor:
             if value is not None:
                 require_whole(field, value, 1)
         self._model, self._epochs, self._most, self._batch_size = unwrapped(model), epochs, most_images, batch_size
-        scales = [layer.norm.weight for layer in observable(self._model).layers if layer.norm is not None]
+        watched = observable(self._model)
+        norms = [layer.norm for layer in watched.network.layers if layer.norm is not None]
+        scales = [norm.weight for norm in norms]
         self._probe = None if optimizer is None else OptimizerProbe(optimizer, scales)
-        self._start = 0 if self._probe is None else self._probe.steps
+        self._left_out = watched.left_out
+        self._moments: set[int] = set()
+        """How many steps had been followed at each epoch."""
         self._tables: dict[int, pd.DataFrame] = {}
         self._rows: dict[int, pd.DataFrame] = {}
         self._layers = pd.DataFrame()
         self._verbose, self._writer = verbose, None if log_dir is None else _writer(log_dir)
-        if not scales:
-            say(f"{type(self._model).__name__} has no normalization with scales: only its activations are measured")
-        if self._probe is not None and not self._probe.is_known:
-            say(f"forces and denominators stay unknown: there is no law here of {type(optimizer).__name__} with these options")
+        for note in (*_notes(self._model, watched, norms), *(self._probe.notes if self._probe is not None else ())):
+            say(note)
 
     def __enter__(self) -> SparsityMonitor:
         """Itself; it is closed at the end."""
@@ -108,21 +116,26 @@ class SparsityMonitor:
             UserError: the images cannot be used, or the features are no longer those of the last epoch.
         """
         step = len(self._tables) + 1 if self._probe is None else self._probe.steps
-        network, observation = look(self._model, images, self._most)
+        watched, observation = look(self._model, images, self._most)
+        network = watched.network
+        self._tell(watched)
         table = feature_table(network, observation, self._batch_size)
         self._require_same_features(table)
         table.insert(0, "step", step)
-        extra = self._by_feature(network.layers)
+        extra, unknown = self._by_feature(network.layers), self._unknown(network.layers)
         if self._probe is not None:
             table = table.assign(**{name: extra[name] for name in FORCES})
         self._tables.pop(step, None)
         self._tables[step] = table
+        self._moments |= {self._probe.followed} - {0} if self._probe is not None else set()
         images_seen = len(observation.labels)
         self._rows.pop(step, None)
         self._rows[step] = self._summary(table.assign(**extra), "run").assign(images=images_seen)
         self._layers = self._summary(table.assign(**extra), "layer")
+        if self._probe is not None:
+            self._layers["unknown"] = self._layers["layer"].map(unknown)
         if self._verbose:
-            say(_line(len(self._rows), self._rows[step].iloc[0].to_dict()))
+            say(_line(len(self._rows), self._rows[step].iloc[0].to_dict(), self._on_forces(table, unknown)))
         self._log(step)
         return table
 
@@ -150,13 +163,27 @@ class SparsityMonitor:
 
         `features`; `sparsity_by_activation` and `sparsity_by_scale`; `ever_dead` and `revived`, numbers of features, by
         activation at the epochs so far; the mean `selectivity`; and with an optimizer the median `denominator`, `dominance`, and
-        the median decay budgets in e-folds: `decay_budget` so far, and `decay_budget_to_come` at the rate of the last step.
+        the median decay budgets in e-folds: `decay_budget` so far, and `decay_budget_to_come` at the rate of the last step; and
+        `unknown`, why forces of the layer are NaN ("" where none is).
 
         Raises:
             UserError: there was no epoch yet.
         """
         self._require_epoch()
         return self._layers
+
+    @property
+    def left_out(self) -> pd.DataFrame:
+        """One row a convolution, linear map or normalization that belongs to no watched layer: `layer`, `type` and `reason`."""
+        rows = [(part.name, part.kind, part.reason) for part in self._left_out]
+        return pd.DataFrame(rows, columns=["layer", "type", "reason"])
+
+    def _tell(self, watched: Watched) -> None:
+        """Says what else is not watched, which only images could tell."""
+        new = [part for part in watched.left_out if part not in self._left_out]
+        self._left_out = watched.left_out
+        if new:
+            say(f"not watched: {listing(new)}")
 
     def _require_epoch(self) -> None:
         if not self._tables:
@@ -179,6 +206,29 @@ class SparsityMonitor:
                 values.append(known[name].numpy(force=True) if name in known else missing)
         return {name: np.concatenate(values) for name, values in parts.items()}
 
+    def _unknown(self, layers: tuple[FeatureLayer, ...]) -> dict[str, str]:
+        """Name of a layer → why some of its forces are not known, "" where all are; to be asked after `_by_feature`."""
+        probe = self._probe
+        if probe is None:
+            return {}
+        return {layer.name: "it has no scale" if layer.norm is None else probe.reason(layer.norm.weight) for layer in layers}
+
+    def _on_forces(self, table: pd.DataFrame, unknown: Mapping[str, str]) -> list[str]:
+        """What an epoch prints of forces that are not known and of steps that were not followed."""
+        if self._probe is None:
+            return []
+        missing = table[list(FORCES)].isna().any(axis=1)
+        reasons = table["layer"][missing].map(unknown).value_counts(sort=False)
+        parts = [f"forces unknown on {count} features: {reason}" for reason, count in reasons.items()]
+        if (factor := self._probe.decoupled_factor) <= 0:
+            kind = "they diverge" if factor <= -1 else "it turns their sign" if factor else "it removes them"
+            parts.append(f"decay alone multiplies scales by {factor:.3g} a step: {kind}")
+        if self._probe.before:
+            parts.append(f"followed {self._probe.followed} of {self._probe.steps} steps")
+        elif self._probe.is_miscounted:
+            parts.append(f"only steps that were followed are counted, because {self._probe.name} keeps no count")
+        return parts
+
     def _summary(self, table: pd.DataFrame, per: str) -> pd.DataFrame:
         """One row, or with per="layer" one a layer, of a table with the columns of `_by_feature`."""
         groups = grouped(table, moment_columns(table, per))
@@ -196,10 +246,10 @@ class SparsityMonitor:
 
     def _steps_to_come(self) -> float:
         """Steps until the end of the training, at as many an epoch as so far; NaN where its length is unknown."""
-        past = [step - self._start for step in self._tables if step > self._start]
-        if self._epochs is None or not past:
+        if self._probe is None or self._epochs is None or not self._moments:
             return math.nan
-        return max(0, self._epochs - len(past)) * max(past) / len(past)
+        an_epoch = max(self._moments) / len(self._moments)
+        return max(0.0, self._epochs * an_epoch - self._probe.steps)
 
     def _log(self, step: int) -> None:
         if self._writer is None:
@@ -211,8 +261,25 @@ class SparsityMonitor:
         self._writer.flush()
 
 
-def _line(number: int, row: Mapping[Any, Any]) -> str:
-    """What an epoch prints."""
+def _notes(model: nn.Module, watched: Watched, norms: list[Any]) -> list[str]:
+    """What is said of a model once: what of it is not watched, and what the numbers depend on."""
+    name, others = type(model).__name__, listing(watched.left_out)
+    notes = []
+    if others:
+        notes.append(f"{len(watched.network.layers)} layers of {name} are watched; not watched: {others}")
+    if not norms:
+        has = "has, on its watched layers, no" if any(map(normalizes, model.modules())) else "has no"
+        notes.append(f"{name} {has} normalization with scales: only its activations are measured")
+    moving = Counter(type(norm).__name__ for norm in norms if isinstance(norm, _BatchNorm) and norm.running_mean is None)
+    for kind, number in moving.items():
+        notes.append(
+            f"{number} {kind} of {name} keep no running statistics: their activations depend on the batches in which images come"
+        )
+    return notes
+
+
+def _line(number: int, row: Mapping[Any, Any], on_forces: list[str]) -> str:
+    """What an epoch prints; numbers that are not known are left out, and `on_forces` says why."""
     parts = [
         f"epoch {number} (step {row['step']:.0f}): on {row['images']:.0f} images"
         f" {100 * row['sparsity_by_activation']:.1f} % of {row['features']:.0f} features dead",
@@ -220,12 +287,17 @@ def _line(number: int, row: Mapping[Any, Any]) -> str:
         f"ever dead {row['ever_dead']:.0f}, revived {row['revived']:.0f}",
         f"selectivity {row['selectivity']:.3f}",
     ]
-    if "denominator" in row:
-        parts.append(f"denominator {row['denominator']:.2g}")
-        parts.append(f"regularizer ahead of the loss on {100 * row['dominance']:.0f} %")
-        ahead = "" if math.isnan(row["decay_budget_to_come"]) else f", {row['decay_budget_to_come']:.2g} to come"
-        parts.append(f"decay budget {row['decay_budget']:.2g}{ahead}")
-    return "; ".join(parts)
+    known = {name: value for name, value in row.items() if not math.isnan(value)}
+    if "denominator" in known:
+        parts.append(f"denominator {known['denominator']:.2g}")
+    if "dominance" in known:
+        parts.append(f"regularizer ahead of the loss on {100 * known['dominance']:.0f} %")
+    if "decay_budget" in known:
+        ahead = f", {known['decay_budget_to_come']:.2g} to come" if "decay_budget_to_come" in known else ""
+        parts.append(f"decay budget {known['decay_budget']:.2g}{ahead}")
+    elif "decay_budget" in row:
+        parts.append("decay budget unknown")
+    return "; ".join([*parts, *on_forces])
 
 
 def _writer(log_dir: str | Path) -> Any:

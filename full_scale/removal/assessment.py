@@ -111,7 +111,7 @@ def assess(
     """
     require_usable(model)
     example = as_inputs(example_input)
-    require_runs(structural_copy(model).eval(), example)
+    model = _as_a_run_leaves_it(model, example)
     traced = traced or traced_with(model, example)
     replaced = dict(substitutes or {})
     found = {PARAMETERS: analyse(traced)}
@@ -127,6 +127,23 @@ def assess(
         silent = measured_constants(*_prepared(model, example, found, evidence.data))
         found[SILENT] = analyse(traced, evidence.input_range, silent)
     return Assessment(model, example, evidence, found, replaced)
+
+
+@torch.no_grad()
+def _as_a_run_leaves_it(model: nn.Module, example: Inputs) -> nn.Module:
+    """The model; a copy with other memory if its code writes on its parameters, as one that limits their norm in `forward`.
+
+    Raises:
+        UserError: it does not run.
+    """
+    copied = structural_copy(model, lambda tensor: tensor.detach().clone())
+    require_runs(copied.eval(), example)
+    pairs = zip(copied.parameters(), model.parameters(), strict=True)
+    if all(a.shape == b.shape and torch.equal(a, b) for a, b in pairs):
+        return model
+    for one, other in zip(copied.modules(), model.modules(), strict=True):
+        one.training = other.training
+    return copied
 
 
 def traced_with(model: nn.Module, example: Inputs, images: int = FEW_IMAGES) -> TracedNetwork:

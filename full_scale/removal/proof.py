@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 
 from full_scale.removal.analysis.channels import Tracker
-from full_scale.removal.analysis.graph import Inputs, structural_copy
-from full_scale.removal.assessment import IMAGES_AT_ONCE, Assessment, traced_with
+from full_scale.removal.analysis.graph import Inputs, TracedNetwork, quiet, shape, structural_copy
+from full_scale.removal.analysis.sizes import differs_by_size, run_with_symbols
+from full_scale.removal.assessment import FEW_IMAGES, IMAGES_AT_ONCE, Assessment, batch_of, traced_with
 from full_scale.removal.plan import Plan, Selection
 from full_scale.removal.retracing import unlike
+from full_scale.removal.side_by_side import operation_apart
 from full_scale.removal.surgery import carried_out
 from full_scale.removal.verification import (
     TOLERANCES,
@@ -20,10 +26,17 @@ from full_scale.removal.verification import (
     dtype_of,
     outputs_in_double,
     random_trials,
+    scaled_inputs,
 )
 from mechanisms.validation import UserError
 
+RANDOM, SCALED = "random", "scaled"
+"""Kinds of inputs: of size 1, and of other sizes and signs."""
+
 EXACT = TOLERANCES[torch.float64]
+
+LARGER = 100.0
+"""By how much one of the images is larger on which each operation is compared."""
 
 
 class Proof:
@@ -41,6 +54,7 @@ class Proof:
         self.inputs, self.own = [inputs for inputs, _ in trials], [found for _, found in trials]
         self.doubles = cast_all(self.inputs, torch.float64)
         self.expected = None if by_images else self._expected_doubles()
+        self.scaled = [] if self.expected is None else self._with_finite_outputs()
         self.images = self._images()
         self.seen: tuple[Plan, list[Difference]] | None = None
 
@@ -50,6 +64,15 @@ class Proof:
             return outputs_in_double(self.surrogate, self.doubles)
         except Exception:
             return None
+
+    def _with_finite_outputs(self) -> list[tuple[Inputs, list[Tensor]]]:
+        """Inputs of several sizes and signs, and what the function is there, where it has values."""
+        found = []
+        for inputs in scaled_inputs(self.assessment.example, self.assessment.evidence.input_range):
+            with contextlib.suppress(Exception), quiet():
+                expected = outputs_in_double(self.surrogate, [inputs])[0]
+                found += [(inputs, expected)] if all(bool(part.isfinite().all()) for part in expected) else []
+        return found
 
     def _images(self) -> list[Inputs]:
         data = self.assessment.evidence.data
@@ -69,11 +92,45 @@ class Proof:
         """What the network's code does otherwise in the network that a plan makes; None if nothing."""
         if plan.is_empty:
             return None
+        smaller = carried_out(plan, self.surrogate)
         try:
-            traced = traced_with(carried_out(plan, self.surrogate), self.assessment.example)
+            traced = traced_with(smaller, self.assessment.example)
         except UserError as problem:
             return str(problem)
-        return unlike(tracker, selection, traced)
+        return (
+            unlike(tracker, selection, plan, traced)
+            or self._problem_within(plan, tracker, selection, traced)
+            or self._problem_at_other_sizes(plan, smaller)
+        )
+
+    def _problem_within(self, plan: Plan, tracker: Tracker, selection: Selection, smaller: TracedNetwork) -> str | None:
+        """An operation inside of the smaller network that puts out other numbers, whether that reaches the outputs or not."""
+        sizes = [shape(node) for node in tracker.traced.graph.nodes if node.name in tracker.traced.inputs]
+        source = self.images[0] if self.by_images else self.inputs[0]
+        inputs = batch_of(source, sizes[0][0] if sizes[0] else 1)
+        if [tuple(part.shape) for part in inputs] != sizes:
+            return None
+        pair = self.surrogate, carried_out(plan, self.surrogate, exact=True)
+        tensors = [dict(network.named_parameters()) | dict(network.named_buffers()) for network in pair]
+        for dtype in dict.fromkeys((torch.float64, self.dtype)):
+            limit = EXACT if dtype == torch.float64 else TOLERANCES[dtype]
+            with contextlib.suppress(Exception), quiet():
+                given = self._with_a_large_one(cast_all([inputs], dtype)[0])
+                return operation_apart(tracker, selection, plan, smaller, (tensors[0], tensors[1]), given, limit)
+        return None
+
+    def _with_a_large_one(self, inputs: Inputs) -> Inputs:
+        """The inputs, the last image of which is larger, where any inputs are allowed."""
+        if self.by_images or self.assessment.evidence.input_range is not None:
+            return inputs
+        return tuple(torch.cat([p[:-1], LARGER * p[-1:]]) if p.is_floating_point() and p.dim() else p for p in inputs)
+
+    def _problem_at_other_sizes(self, plan: Plan, smaller: nn.Module) -> str | None:
+        images = batch_of(self.assessment.example, FEW_IMAGES)
+        before = run_with_symbols(with_zero_biases(self.surrogate, plan.biases), images)
+        after = None if before is None else run_with_symbols(smaller, images)
+        differs = before is not None and (after is None or differs_by_size(before, after))
+        return "with fewer channels it does something else at other sizes" if differs else None
 
     def _first_look(self, plan: Plan) -> list[Difference]:
         if self.seen is None or self.seen[0] is not plan:
@@ -83,10 +140,14 @@ class Proof:
     def _looked(self, plan: Plan) -> list[Difference]:
         if self.expected is not None:
             smaller = carried_out(plan, self.surrogate, exact=True)
-            return all_differences(self.expected, smaller, self.doubles, torch.float64, "random", run=outputs_in_double)
+            expected = [*self.expected, *(found for _, found in self.scaled)]
+            inputs = [*self.doubles, *(inputs for inputs, _ in self.scaled)]
+            rows = all_differences(expected, smaller, inputs, torch.float64, RANDOM, run=outputs_in_double)
+            plain = len(self.doubles)
+            return rows[:plain] + [dataclasses.replace(row, input=SCALED) for row in rows[plain:]]
         inputs = self.images[:1] if self.by_images else self.inputs
         expected = all_outputs(self.surrogate, inputs)
-        return all_differences(expected, carried_out(plan, self.surrogate), inputs, self.dtype, "random")
+        return all_differences(expected, carried_out(plan, self.surrogate), inputs, self.dtype, RANDOM)
 
     def differences(self, plan: Plan, smaller: nn.Module, tolerance: float | None) -> tuple[list[Difference], list[Difference]]:
         """Differences from the function the smaller network must equal, and from the original where that is another one.
@@ -94,14 +155,14 @@ class Proof:
         Raises:
             UserError: one of the former is larger than its tolerance.
         """
-        rows = [] if self.expected is None else self._first_look(plan)
+        rows = [] if self.expected is None else _one_row_for_scaled(self._first_look(plan))
         if not self.by_images and self.dtype != torch.float64:
-            rows += all_differences(self.own, smaller, self.inputs, self.dtype, "random")
+            rows += all_differences(self.own, smaller, self.inputs, self.dtype, RANDOM)
         if self.images:
             rows.append(worst_of(self._between(self.surrogate, smaller, self.images, "data")))
         changes = []
         if self.by_images or self.assessment.substitutes:
-            changes = self._between(self.assessment.model, smaller, self.inputs, "random")
+            changes = self._between(self.assessment.model, smaller, self.inputs, RANDOM)
             if self.images:
                 changes.append(worst_of(self._between(self.assessment.model, smaller, self.images, "data")))
         for row in rows:
@@ -124,6 +185,11 @@ class Proof:
             )
 
 
+def _one_row_for_scaled(rows: list[Difference]) -> list[Difference]:
+    scaled = [row for row in rows if row.input == SCALED]
+    return [row for row in rows if row.input != SCALED] + ([worst_of(scaled)] if scaled else [])
+
+
 def worst_of(rows: list[Difference]) -> Difference:
     """One row for all batches: the largest differences, the number of all images."""
     images = sum(row.shape[0] for row in rows)
@@ -143,4 +209,13 @@ def substituted(model: nn.Module, substitutes: dict[str, Tensor]) -> nn.Module:
         path, _, field = name.rpartition(".")
         owner = copy.get_submodule(path)
         setattr(owner, field, nn.Parameter(value, getattr(owner, field).requires_grad))
+    return copy
+
+
+def with_zero_biases(model: nn.Module, names: Iterable[str]) -> nn.Module:
+    """A copy that shares the parameters of a model, in which the named modules have a bias of zeros: the same function."""
+    copy = structural_copy(model)
+    for name in names:
+        owner = copy.get_submodule(name)
+        owner.bias = nn.Parameter(owner.weight.new_zeros(len(owner.weight)))  # type: ignore[arg-type,operator]
     return copy

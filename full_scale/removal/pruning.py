@@ -11,12 +11,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from full_scale.models.parts.wrappers import run_eagerly, uncompiled
 from full_scale.removal.analysis.channels import Tracker
 from full_scale.removal.analysis.constants import Layer, analyse, layers
-from full_scale.removal.analysis.graph import as_inputs, require_usable, structural_copy
+from full_scale.removal.analysis.graph import as_inputs, structural_copy
+from full_scale.removal.analysis.untouched import untouched
 from full_scale.removal.assessment import Evidence, assess, traced_with
 from full_scale.removal.report import Report
-from full_scale.removal.shrinking import Options, Removal, removal, remove
+from full_scale.removal.shrinking import Options, Removal, removal, remove, unseen
 from full_scale.removal.surgery import kept
 from mechanisms.validation import UserError, first_line, require, require_whole
 
@@ -54,8 +56,7 @@ class Pruner:
     """
 
     def __init__(self, model: nn.Module, example_input: Tensor | tuple[Tensor, ...]) -> None:
-        with torch.random.fork_rng(devices=[]):
-            require_usable(model)
+        with unseen(model) as model:
             self._model, self._inputs = model, as_inputs(example_input)
             self._traced = traced_with(model, self._inputs)
             self._layers = layers(analyse(self._traced))
@@ -69,7 +70,7 @@ class Pruner:
         for layer, mask in (_layer_of(self._layers, *item) for item in masks.items()):
             masked[layer.name] = mask & masked.get(layer.name, mask)
             substitutes |= _silenced(self._model, layer, masked[layer.name])
-        with torch.random.fork_rng(devices=[]):
+        with unseen(self._model):
             assessment = assess(self._model, self._inputs, Evidence(), substitutes, self._traced)
             only = _components_of(assessment.last, masked)
             done = remove(assessment, assessment.last, multiple_of=multiple_of, only=only)
@@ -133,12 +134,14 @@ def shrink_training(
     """
     if not isinstance(optimizer, torch.optim.Optimizer):
         raise UserError(f"optimizer is of type {type(optimizer).__name__}: give a torch.optim.Optimizer")
+    model = uncompiled(model)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     held = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     if not all(id(parameter) in names for parameter in held):
         raise UserError("the optimizer holds parameters that are not the network's: give the optimizer of this network")
     done = removal(model, example_input, options)
-    _require_trains(done.model, as_inputs(example_input))
+    with untouched(model):
+        _require_trains(done.model, as_inputs(example_input))
     carried = _carried(optimizer, {names[id(parameter)]: parameter for parameter in held}, done)
     return done.model, carried, done.report
 
@@ -166,7 +169,7 @@ def _require_trains(smaller: nn.Module, inputs: tuple[Tensor, ...]) -> None:
     """Raises `UserError` if the network does not run in training mode, which may run more of its parts."""
     trial = structural_copy(smaller).train()
     try:
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        with torch.no_grad(), torch.random.fork_rng(devices=[]), run_eagerly():
             trial(*(torch.cat([part, part]) for part in inputs))
     except Exception as problem:
         raise UserError(f"the smaller network does not run in training mode: {first_line(problem)}") from problem

@@ -14,19 +14,22 @@ from torch import Tensor, fx
 
 from full_scale.removal.analysis.channels import Tracker, describe
 from full_scale.removal.analysis.graph import TracedNetwork, argument, operation
-from full_scale.removal.plan import Selection
+from full_scale.removal.plan import Plan, Selection
 
-RESIZING = {"view", "reshape", "_unsafe_view", "flatten", "unflatten", "expand", "slice"}
-"""Operations that state the sizes of what they put out, which change with the channels that are followed through them."""
+SIZED = {"view": "size", "_unsafe_view": "size", "reshape": "shape", "expand": "size"}
+"""Operations that state the sizes of what they put out → the argument; only the size of the channel axis may change."""
 
 
-def unlike(tracker: Tracker, selection: Selection, smaller: TracedNetwork) -> str | None:
-    """What a smaller network does otherwise than the analysed one; None if it is the same operations on fewer channels."""
+def unlike(tracker: Tracker, selection: Selection, plan: Plan, smaller: TracedNetwork) -> str | None:
+    """What a smaller network does otherwise than the analysed one; None if it is the same operations on fewer channels.
+
+    That includes that it reads what the plan made: a bias takes up constants only where the code adds it.
+    """
     graphs = (tracker.traced.graph, smaller.graph)
     calls, again = ([node for node in graph.nodes if node.op != "placeholder"] for graph in graphs)
     if len(calls) != len(again):
         return f"with fewer channels it runs {len(again)} operations, not {len(calls)}"
-    compared = _Comparison(tracker, selection, smaller)
+    compared = _Comparison(tracker, selection, plan, smaller)
     other = next((a for a, b in zip(calls, again, strict=True) if not compared.same(a, b)), None)
     return None if other is None else f"with fewer channels {describe(other)} does something else"
 
@@ -34,9 +37,15 @@ def unlike(tracker: Tracker, selection: Selection, smaller: TracedNetwork) -> st
 class _Comparison:
     """Compares operation by operation; `partners` maps a node's name to that of the node in the same place."""
 
-    def __init__(self, tracker: Tracker, selection: Selection, smaller: TracedNetwork) -> None:
+    def __init__(self, tracker: Tracker, selection: Selection, plan: Plan, smaller: TracedNetwork) -> None:
         self.tracker, self.selection, self.smaller = tracker, selection, smaller
         self.partners = dict(zip(tracker.traced.inputs, smaller.inputs, strict=True))
+        self.made = {
+            reader.node: f"{owner}.bias".lstrip(".")
+            for reader in tracker.readers
+            if (owner := reader.weight.rpartition(".")[0]) in plan.biases
+        }
+        self.groups = {f"{owner}.weight".lstrip("."): number for owner, number in plan.groups.items()}
 
     def same(self, a: fx.Node, b: fx.Node) -> bool:
         self.partners[a.name] = b.name
@@ -44,20 +53,30 @@ class _Comparison:
             return b.op == "get_attr" and _code(a) == _code(b)
         if a.target is not b.target:
             return False
-        resizes = operation(a) in RESIZING and self.tracker.state(a) is not None
-        grouped = operation(a).startswith("conv")
         pairs = zip(_arguments(a), _arguments(b), strict=True)
-        return self._sizes_fit(a, b) and all(self._equal(x, y, resizes or (grouped and isinstance(x, int))) for x, y in pairs)
+        return self._sizes_fit(a, b) and all(self._argument_fits(a, name, x, y) for (name, x), (_, y) in pairs)
 
-    def _equal(self, a: Any, b: Any, resized: bool) -> bool:
+    def _argument_fits(self, a: fx.Node, name: str, old: Any, new: Any) -> bool:
+        """Whether an argument is the same, or what the plan makes of it."""
+        if name == "bias" and a in self.made:
+            return isinstance(new, fx.Node) and self.smaller.names.get(new.name) == self.made[a]
+        if name == "groups":
+            weight = getattr(argument(a, "weight"), "name", "")
+            old = self.groups.get(self.tracker.traced.names.get(weight, ""), old)
+        state = self.tracker.state(a)
+        if state is not None and name == SIZED.get(operation(a)):
+            old, new = ([*sizes[: state.axis], *sizes[state.axis + 1 :]] for sizes in (old, new))
+        elif state is not None and operation(a) == "slice" and argument(a, "dim") % len(_shapes(a)[0]) == state.axis:
+            return name in ("start", "end") or self._equal(old, new)  # all channels, as the sizes say
+        return self._equal(old, new)
+
+    def _equal(self, a: Any, b: Any) -> bool:
         if isinstance(a, list | tuple):
             lists = isinstance(b, list | tuple) and len(a) == len(b)
-            return lists and all(self._equal(x, y, resized) for x, y in zip(a, b, strict=True))
+            return lists and all(self._equal(x, y) for x, y in zip(a, b, strict=True))
         if isinstance(a, fx.Node):
             return isinstance(b, fx.Node) and self._same_value(a, b)
-        if a is None and isinstance(b, fx.Node):
-            return self.smaller.names.get(b.name, "").endswith("bias")  # made to take up constants
-        return type(a) is type(b) and (a == b or (resized and isinstance(a, int)))
+        return type(a) is type(b) and a == b
 
     def _same_value(self, a: fx.Node, b: fx.Node) -> bool:
         before, after = self.tracker.traced, self.smaller
@@ -83,12 +102,12 @@ class _Comparison:
         return True
 
 
-def _arguments(node: fx.Node) -> list[Any]:
-    """All arguments in the order of the operation's schema; as they are given, where it has none."""
+def _arguments(node: fx.Node) -> list[tuple[str, Any]]:
+    """All arguments by name, in the order of the operation's schema; as they are given, where it has none."""
     schema = getattr(node.target, "_schema", None)
     if schema is None:
-        return [list(node.args), sorted(node.kwargs.items())]
-    return [argument(node, formal.name) for formal in schema.arguments]
+        return [("", list(node.args)), ("", sorted(node.kwargs.items()))]
+    return [(formal.name, argument(node, formal.name)) for formal in schema.arguments]
 
 
 def _shapes(node: fx.Node) -> list[Sequence[int]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypedDict
 
@@ -9,8 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from full_scale.models.parts.wrappers import run_eagerly, uncompiled
 from full_scale.removal.analysis.channels import Tracker
 from full_scale.removal.analysis.constants import InputRange
+from full_scale.removal.analysis.graph import require_usable
+from full_scale.removal.analysis.untouched import untouched
 from full_scale.removal.assessment import SILENT, Assessment, Evidence, assess, feature_table
 from full_scale.removal.costs import costs
 from full_scale.removal.notes import notes
@@ -45,11 +50,11 @@ def audit(
     Raises:
         UserError: the model, its weights or the inputs cannot be used, or the model cannot be traced.
     """
-    with torch.random.fork_rng(devices=[]):
+    with unseen(model) as model:
         assessment = assess(model, example_input, Evidence(data, input_range, scale_threshold))
         selection = select(assessment.last)
         features = feature_table(assessment, assessment.last, selection)
-        cost = costs({"network": model}, assessment.example)["network"]
+        cost = costs({"network": assessment.model}, assessment.example)["network"]
         return Audit(features, cost, notes(assessment.last, features))
 
 
@@ -69,7 +74,7 @@ def shrink(
     Arguments are those of `audit`, and:
 
     Args:
-        model: is not changed; the copy is of the same class and in the same mode.
+        model: is not changed; the copy is of the same class and in the same mode, of a compiled one of what was compiled.
         example_input: see `audit`.
         data: see `audit`.
         input_range: see `audit`.
@@ -86,6 +91,19 @@ def shrink(
     how: Options = {"silent": silent, "multiple_of": multiple_of, "tolerance": tolerance}
     done = removal(model, example_input, evidence | how)
     return done.model, done.report
+
+
+@contextlib.contextmanager
+def unseen(model: nn.Module) -> Iterator[nn.Module]:
+    """The model without compilation, to be run with its copies; then random numbers and what its code writes to are as before.
+
+    Raises:
+        UserError: it is no model.
+    """
+    model = uncompiled(model)
+    require_usable(model)
+    with torch.random.fork_rng(devices=[]), run_eagerly(), untouched(model):
+        yield model
 
 
 class Options(TypedDict, total=False):
@@ -119,7 +137,7 @@ def removal(model: nn.Module, example_input: Tensor | tuple[Tensor, ...], option
     if tolerance is not None:
         require_above("tolerance", tolerance, 0)
     require(evidence.data is not None or not silent, "silent", silent, "False, or give the images as data")
-    with torch.random.fork_rng(devices=[]):
+    with unseen(model) as model:
         assessment = assess(model, example_input, evidence)
         tracker = assessment.last if silent else assessment.without_silence()
         return remove(assessment, tracker, multiple_of=multiple_of, tolerance=tolerance)
@@ -149,13 +167,13 @@ def _that_runs(proof: Proof, tracker: Tracker, multiple_of: int, only: np.ndarra
     """The largest selection that the network's own code stands: what fixes sizes in code is found and left alone."""
 
     def planned(banned: dict[int, str]) -> tuple[Selection, Plan]:
-        selection = select(tracker, multiple_of=multiple_of, only=wanted, banned=banned)
+        selection = select(tracker, multiple_of=multiple_of, only=only, banned=stays | banned)
         return selection, make_plan(tracker, selection)
 
     def problem_of(selection: Selection, plan: Plan) -> str | None:
         return proof.problem(plan) or proof.problem_of_code(plan, tracker, selection)
 
-    wanted = only
+    stays: dict[int, str] = {}
     selection, plan = planned({})
     problem = problem_of(selection, plan)
     if problem is None:
@@ -164,6 +182,7 @@ def _that_runs(proof: Proof, tracker: Tracker, multiple_of: int, only: np.ndarra
         raise UserError(
             "the network puts out other numbers when it is run again, so nothing can be proved: make it deterministic"
         )
+    stays = {int(c): selection.reasons[int(c)] for c in np.flatnonzero(~selection.removed)}
     wanted, groups = selection.removed, _groups(tracker, selection)
 
     def culprits(suspects: list[list[int]]) -> dict[int, str]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, fx
-from torch.fx.node import map_arg
 
 from full_scale.removal.analysis.channels import Tracker
-from full_scale.removal.analysis.graph import Inputs, TracedNetwork, operation
+from full_scale.removal.analysis.graph import Inputs, operation
 from full_scale.removal.analysis.operations.pointwise import SWITCHING
+from full_scale.removal.analysis.running import each_value
 
 
 class _Extremes:
@@ -43,23 +41,7 @@ def measured_constants(tracker: Tracker, batches: list[Inputs]) -> dict[str, Ten
         if operation(node) in SWITCHING and state is not None:
             found[node] = _Extremes(state.axis)
     for batch in batches:
-        _interpret(tracker.traced, batch, found)
+        for node, value in each_value(tracker.traced, batch):
+            if node in found:
+                found[node].observe(value)
     return {node.name: extremes.constants() for node, extremes in found.items()}
-
-
-def _interpret(traced: TracedNetwork, inputs: Inputs, observers: dict[fx.Node, _Extremes]) -> None:
-    """Runs the graph, and shows the observed nodes' values; a value is dropped after its last use."""
-    last_use = {read: node for node in traced.graph.nodes for read in node.all_input_nodes}
-    values: dict[fx.Node, Any] = {}
-    given = dict(zip(traced.inputs, inputs, strict=True))
-    for node in traced.graph.nodes:
-        if node.op == "placeholder":
-            values[node] = given.get(node.name, traced.tensors.get(node.name))
-        elif node.op == "call_function":
-            args, kwargs = map_arg((node.args, node.kwargs), lambda read: values[read])
-            values[node] = node.target(*args, **kwargs)
-            if node in observers:
-                observers[node].observe(values[node])
-        for read in node.all_input_nodes:
-            if last_use[read] is node:
-                del values[read]

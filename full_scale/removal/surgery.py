@@ -48,10 +48,15 @@ def _changed(plan: Plan, name: str, tensor: Tensor) -> Tensor:
 
 
 def kept(plan: Plan, name: str, tensor: Tensor) -> Tensor:
-    """The part of a parameter, or of a tensor of its shape, that stays."""
-    for axis, indices in plan.keep.get(name, {}).items():
+    """The part of a parameter, or of a tensor of its shape, that stays, with its axes in the same order in memory."""
+    axes = plan.keep.get(name, {})
+    if not axes:
+        return tensor
+    order = sorted(range(tensor.dim()), key=tensor.stride, reverse=True)
+    for axis, indices in axes.items():
         tensor = tensor.index_select(axis, indices.to(tensor.device))
-    return tensor.contiguous()
+    ordered = tensor.permute(order).clone(memory_format=torch.contiguous_format)
+    return ordered.permute([order.index(axis) for axis in range(len(order))])
 
 
 def _with_columns(tensor: Tensor, columns: list[tuple[int, int, Tensor]], addition: Tensor | None) -> Tensor:

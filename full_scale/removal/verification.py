@@ -18,6 +18,17 @@ from mechanisms.validation import UserError, first_line
 TOLERANCES = {torch.float64: 1e-10, torch.float32: 1e-4, torch.bfloat16: 5e-2, torch.float16: 1e-2}
 """Largest relative difference that exact removal may make, by the dtype the networks run in."""
 
+SCALES: tuple[Callable[[Tensor], Tensor], ...] = (
+    lambda numbers: 0.01 * numbers,
+    lambda numbers: 30 * numbers.abs(),
+    lambda numbers: -30 * numbers.abs(),
+    lambda numbers: 1000 * numbers,
+)
+"""What is done to random inputs so that what is closed for some is open for others."""
+
+ENDS: tuple[Callable[[Tensor], Tensor], ...] = (torch.isnan, torch.isfinite, lambda numbers: numbers > 0)
+"""Where the inputs are the highest of a range, else the lowest: nowhere, everywhere, at random."""
+
 GROWTH = 8
 """Pixels by which the second input is larger."""
 
@@ -83,6 +94,34 @@ def random_trials(network: nn.Module, example: Inputs, input_range: InputRange |
     return found
 
 
+def scaled_inputs(example: Inputs, input_range: InputRange | None) -> list[Inputs]:
+    """One random image of each of several sizes and signs of its numbers, in float64; none where inputs are whole numbers.
+
+    Within `input_range`, if that is given, they are its ends: the lowest, the highest, and both at random.
+    """
+    if not any(part.is_floating_point() for part in example):
+        return []
+    generator = torch.Generator().manual_seed(1)
+    sizes = _batch(example, 1)
+    images = tuple(_random(part, size, generator, None) for part, size in zip(example, sizes, strict=True))
+    return [
+        tuple(_scaled(part, number, input_range) if part.is_floating_point() else part for part in images)
+        for number in range(len(SCALES if input_range is None else ENDS))
+    ]
+
+
+def _scaled(part: Tensor, number: int, input_range: InputRange | None) -> Tensor:
+    if input_range is None:
+        return SCALES[number](part.double())
+    low, high = (_spread(torch.as_tensor(end), part.double()) for end in input_range)
+    return torch.where(ENDS[number](part), high, low)
+
+
+def _spread(end: Tensor, part: Tensor) -> Tensor:
+    """An end of a range, one number or one a channel, to be broadcast to inputs."""
+    return (end.view(-1, *[1] * (part.dim() - 2)) if end.dim() else end).to(part)
+
+
 Sizes = list[list[int]]
 
 
@@ -116,9 +155,9 @@ def _random(part: Tensor, size: list[int], generator: torch.Generator, input_ran
         return part
     if input_range is None:
         return torch.randn(size, generator=generator).to(part)
-    low, high = (torch.as_tensor(end).double() for end in input_range)
-    low, high = (end.view(-1, *[1] * (len(size) - 2)) if end.dim() else end for end in (low, high))
-    return (low + (high - low) * torch.rand(size, generator=generator).double()).to(part)
+    share = torch.rand(size, generator=generator).double()
+    low, high = (_spread(torch.as_tensor(end), share) for end in input_range)
+    return (low + (high - low) * share).to(part)
 
 
 def dtype_of(network: nn.Module) -> torch.dtype:

@@ -6,7 +6,6 @@ Every process builds the same network, runs the same loop and measures the same 
 from __future__ import annotations
 
 import functools
-import os
 from typing import Any
 
 import torch
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from mechanisms.system.processes import companions
 from mechanisms.validation import UserError
 
 
@@ -22,7 +22,7 @@ class Workers:
     """The processes of one training; one alone unless `torchrun` started this process."""
 
     def __init__(self, batch_size: int, norm_shards: int, device: torch.device) -> None:
-        self.count, self.rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
+        self.rank, self.count = companions()
         if batch_size % self.count:
             raise UserError(f"batch_size = {batch_size} on {self.count} processes: use a multiple of {self.count}")
         if norm_shards not in (1, self.count) and self.count > 1:

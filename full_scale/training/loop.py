@@ -276,6 +276,8 @@ class Training:
             decayed, free = [], [*decayed, *free]
         return {
             **describe(next(self.network.module.parameters())),
+            "train_images": len(self.train),
+            "test_images": len(self.test),
             "steps_replayed": self.replayed is not None,
             "processes": self.workers.count,
             "batch_size_a_process": self.spec.batch_size // self.workers.count,

@@ -9,7 +9,7 @@ from torch import nn
 
 from full_scale.models.parts.tracing import NORMS
 
-NORMALIZATIONS = (*NORMS, nn.BatchNorm3d, nn.InstanceNorm1d, nn.InstanceNorm3d, nn.LayerNorm, nn.RMSNorm)
+NORMALIZATIONS = (*NORMS, nn.LayerNorm, nn.RMSNorm)
 SELECTIONS: dict[str, Callable[[nn.Module], bool]] = {
     "all": lambda owner: True,
     "no_norm": lambda owner: not isinstance(owner, NORMALIZATIONS),

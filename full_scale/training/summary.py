@@ -14,6 +14,7 @@ from mechanisms.records.columns import distinguishing
 from mechanisms.records.specs import flatten
 from mechanisms.records.store import Store
 from mechanisms.theory.feature import decay_budget
+from mechanisms.validation import InvalidValue
 
 
 def summarize(store: Store, specs: tuple[TrainSpec, ...], seeds: tuple[int, ...]) -> pd.DataFrame:
@@ -62,8 +63,8 @@ def _last(table: pd.DataFrame, spec: TrainSpec) -> pd.DataFrame:
 def decay_budget_of(spec: TrainSpec, features: pd.DataFrame) -> float:
     """The closed-form decay budget of the BatchNorm scales; where the rule divides the decay too, by its median denominator.
 
-    0 where the scales are not decayed, NaN for a regularizer other than L2, whose decay is not exponential, and where an
-    intervention changes the decay.
+    0 where the scales are not decayed, NaN for a regularizer other than L2, whose decay is not exponential, where an intervention
+    changes the decay, and where there is no closed form: a decay that diverges, no denominator measured.
     """
     if any(one.changes_decay for one in spec.interventions):
         return math.nan
@@ -72,10 +73,13 @@ def decay_budget_of(spec: TrainSpec, features: pd.DataFrame) -> float:
     if not isinstance(spec.regularizer, L2):
         return math.nan
     divided = spec.rule.normalizing and spec.regularizer.coupling == "coupled"
-    return decay_budget(
-        spec.rule,
-        spec.regularizer,
-        learning_rate=spec.learning_rate,
-        effective_steps=spec.schedule.effective_steps(spec.steps),
-        denominator=float(features["denominator"].median()) if divided else 1.0,
-    )
+    try:
+        return decay_budget(
+            spec.rule,
+            spec.regularizer,
+            learning_rate=spec.learning_rate,
+            effective_steps=spec.schedule.effective_steps(spec.steps),
+            denominator=float(features["denominator"].median()) if divided else None,
+        )
+    except InvalidValue:
+        return math.nan

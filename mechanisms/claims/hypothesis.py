@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mechanisms.measures.statistics import Estimate
+from mechanisms.measures.statistics import Estimate, equivalence_replicates
 from mechanisms.records.loading import Need
 
 SUPPORTED, REFUTED, UNDECIDED = "supported", "refuted", "undecided"
@@ -112,7 +113,18 @@ def expect_value(quantity: str, found: Estimate, predicted: float, tolerance: fl
         return Finding(quantity, expected, found, REFUTED)
     if max(abs(low), abs(high)) <= tolerance:
         return _supported(quantity, expected, found, exact)
-    return Finding(quantity, expected, found, UNDECIDED, "the interval is wider than the tolerance: more seeds")
+    return Finding(quantity, expected, found, UNDECIDED, _too_wide(found, tolerance))
+
+
+def _too_wide(found: Estimate, tolerance: float) -> str:
+    """Why an equivalence is open: how many replicates of the spread found would show it if it were exactly true."""
+    if not math.isfinite(found.spread) or tolerance <= 0:
+        return f"not decidable at n = {found.n}"
+    if (needed := equivalence_replicates(found.spread, tolerance)) is None:
+        return f"not decidable at n = {found.n}: with the spread found, ± {tolerance:.2g} is out of reach"
+    if needed > found.n:
+        return f"not decidable at n = {found.n}: with the spread found, ± {tolerance:.2g} needs n = {needed}"
+    return "the interval lies across the tolerance: more seeds"
 
 
 def expect_sign(quantity: str, found: Estimate, sign: int, smallest: float = 0.0) -> Finding:
@@ -124,7 +136,8 @@ def expect_sign(quantity: str, found: Estimate, sign: int, smallest: float = 0.0
         return Finding(quantity, expected, found, REFUTED)
     if low > 0 and sign * found.value >= smallest:
         return _supported(quantity, expected, found, exact=False)
-    why = "no variation was seen" if low == high == 0 else "the interval includes both signs: more seeds"
+    open_ = "the interval includes both signs" if found.p is None else found.interval
+    why = "no variation was seen" if low == high == 0 else f"{open_}: more seeds"
     return Finding(quantity, expected, found, UNDECIDED, why)
 
 

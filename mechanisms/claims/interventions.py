@@ -1,4 +1,7 @@
-"""I1 to I16: what each explanation of the effect predicts for an intervention on networks, written down before the records."""
+"""I1 to I18: what each explanation of the effect predicts for an intervention on networks, before the records.
+
+I17 and I18 came after them: a review of the records asked for both.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +29,7 @@ BARRIER = "noise over a barrier"
 STEP_LENGTH = "step length"
 """In front of a BatchNorm the norm of the incoming weights only says how far a step turns them."""
 
+OWN_SIZE = "own size"
 SEEDS: dict[str, int] = {"full_batch": 3}
 """Experiment → replicates, where they are not five: a step on all images is thirty times the work."""
 EFFECT, SMALL_EFFECT, NO_EFFECT = 0.1, 0.05, 0.05
@@ -198,5 +202,22 @@ HYPOTHESES = (
         "Under SGD the loss does not change scale² + shift² less outgoing²; decay shrinks the difference at its own rate.",
         _same("sgd free: balance minus its law, over its start", 0.25),
         _same("sgd decayed: balance minus its law, over its start", 0.25),
+    ),
+    _claim(
+        "I17",
+        OWN_SIZE,
+        "rescale",
+        "Own size matters too: all filters made four times smaller, more die; four times larger, fewer, under each law of Adam.",
+        _more("adam independent, all × 0.25: minus untouched", SMALL_EFFECT),
+        _fewer("adam independent, all × 4: minus untouched"),
+        _fewer("adam coupled, all × 4: minus untouched"),
+        _fewer("adam decoupled, all × 4: minus untouched", SMALL_EFFECT),
+    ),
+    _claim(
+        "I18",
+        STEP_LENGTH,
+        "factors",
+        "Filters that are turned further die more: decay of γ kills more with incoming norms held at their start than free.",
+        _fewer("scale: free minus clamped", 0.0),
     ),
 )

@@ -83,7 +83,9 @@ def _status(need: Need, hypothesis: Hypothesis, runs: Path) -> str:
     if content is None:
         return AFTER
     date, there = content["written"], content["records_there"]
-    if content["hypotheses"].get(hypothesis.name) != predictions_of(hypothesis):
+    if hypothesis.name not in content["hypotheses"]:
+        return AFTER
+    if content["hypotheses"][hypothesis.name] != predictions_of(hypothesis):
         return f"{AFTER}: not what was predicted on {date}"
     judged = [record_name(folder) for folder in folders(need, runs)]
     early = sum(bool(there.get(name, True)) for name in judged)

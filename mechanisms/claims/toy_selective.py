@@ -10,6 +10,7 @@ import pandas as pd
 from mechanisms.claims.hypothesis import Finding, Hypothesis, exactly, expect_sign, expect_value
 from mechanisms.measures.statistics import Estimate, mean_interval, paired_difference, trend
 from mechanisms.records.loading import Need
+from mechanisms.theory.conditions import WELL_FED
 from mechanisms.theory.feature import (
     crossing_activity,
     equilibrium_scale,
@@ -17,9 +18,6 @@ from mechanisms.theory.feature import (
     stability_bound,
     visits_per_memory,
 )
-
-WELL_FED = 20
-"""Visits per memory from which the closed forms hold within 3 %."""
 
 
 def settled(table: pd.DataFrame, **fields: Any) -> pd.Series:

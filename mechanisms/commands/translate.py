@@ -1,15 +1,17 @@
-"""Your own weight decay in its three meanings, and what to expect of rare features."""
+"""Your own weight decay in its three meanings, and which share of filters died under such a pull on record."""
 
 from __future__ import annotations
 
 import argparse
 import json
 
-from mechanisms.command_line.framework import add_json_argument, print_rows
+from mechanisms.command_line.framework import add_json_argument, add_runs_argument, print_rows
+from mechanisms.commands.parts.recorded import FIRST, recorded, translated
 from mechanisms.law.regularizers import COUPLINGS
 from mechanisms.law.update_rules import AbstractUpdateRule
-from mechanisms.records.specs import choices, override, parse_override
-from mechanisms.theory.translation import DECAYED, Recipe, equivalents, rare_features, recipe_rows, statements
+from mechanisms.records.specs import choices, override_all, parse_override
+from mechanisms.theory.outcomes import expectations, told
+from mechanisms.theory.translation import DECAYED, Recipe, equivalents, rare_features, statements
 from mechanisms.validation import require, require_choice
 
 AS_TORCH = "torch"
@@ -34,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--decayed", default=default.decayed, help=f"{' or '.join(DECAYED)}: with or without BatchNorm (%(default)s)"
     )
     parser.add_argument("--curvature", type=float, default=default.curvature, help="assumed k of a feature (%(default)s)")
+    add_runs_argument(parser)
     add_json_argument(parser)
 
 
@@ -41,10 +44,13 @@ def run(options: argparse.Namespace) -> None:
     """Prints the translation of one recipe."""
     recipe = recipe_of(options)
     if options.json:
-        print(json.dumps(recipe_rows(recipe), indent=1))
+        print(json.dumps(translated(recipe, options.runs), indent=1))
         return
     print("Strength with the same pull, by coupling, where a feature's denominator is D:\n")
     print_rows(list(equivalents(recipe)), as_json=False)
+    if recipe.regularizer.strength:
+        outcomes = expectations(recipe, recorded(options.runs))
+        print("", *(told(recipe, outcomes) if outcomes else [f"No network is on record here: {FIRST.command}"]), sep="\n")
     print(f"\nWhat a feature used by a fraction p keeps of its effect if λ = {recipe.regularizer.strength:g} were …\n")
     print_rows(list(rare_features(recipe)), as_json=False)
     print("", *statements(recipe), sep="\n")
@@ -54,16 +60,12 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
     """The recipe that the options describe; raises `InvalidValue`, with the option that is wrong."""
     rule, coupling = meaning(options.rule, options.means)
     schedule, *fields = options.schedule
-    recipe = override(override(Recipe(), "rule", rule), "schedule", schedule)
+    values = {"rule": rule, "schedule": schedule, "regularizer.strength": options.weight_decay, "regularizer.coupling": coupling}
     for prefix, texts in (("rule", options.set), ("schedule", fields)):
-        for name, value in map(parse_override, texts):
-            recipe = override(recipe, f"{prefix}.{name}", value)
-    values = {"regularizer.strength": options.weight_decay, "regularizer.coupling": coupling}
+        values |= {f"{prefix}.{name}": value for name, value in map(parse_override, texts)}
     for name in ("learning_rate", "batch_size", "steps", "decayed", "curvature"):
         values[name] = getattr(options, name)
-    for name, value in values.items():
-        recipe = override(recipe, name, value)
-    return recipe
+    return override_all(Recipe(), values.items())
 
 
 def meaning(rule: str, means: str) -> tuple[str, str]:

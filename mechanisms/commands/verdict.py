@@ -118,6 +118,7 @@ def _row(finding: Finding) -> dict[str, Any]:
         "low": found.low if abs(found.low) < 1e300 else None,
         "high": found.high if abs(found.high) < 1e300 else None,
         "n": found.n,
+        "interval": found.interval,
         "why": finding.why,
     }
 
@@ -131,13 +132,12 @@ def _short(row: dict[str, Any]) -> dict[str, Any]:
             "quantity": row["why"],
             "made": row["made"],
         }
-    interval = f"[{row['low']:.4g}, {row['high']:.4g}]" if None not in (row["low"], row["high"]) else "-"
     return {
         "hypothesis": "",
         "verdict": row["verdict"],
         "quantity": row["quantity"],
         "expected": row["expected"],
         "found": row["found"],
-        "95 % interval": interval,
+        "95 % interval": row["interval"],
         "n": row["n"],
     }

@@ -32,6 +32,8 @@ class AbstractUpdateRule(abc.ABC):
     """What every rule provides; `name` is what a user types, `slots` names the state arrays of `direction`."""
 
     name: ClassVar[str]
+    label: ClassVar[str] = ""
+    """What a figure calls the rule; its name where this is empty."""
     slots: ClassVar[tuple[str, ...]]
     normalizing: ClassVar[bool] = True
     """Whether the denominator follows the size of the gradient (all rules but SGD)."""

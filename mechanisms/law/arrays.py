@@ -20,7 +20,7 @@ def sqrt(x: Array) -> Array:
 
 
 def exp(x: Array) -> Array:
-    """E to the power of each element."""
+    """Raise e to the power of each element."""
     return x.exp() if hasattr(x, "exp") else np.exp(x)
 
 

@@ -1,8 +1,12 @@
 """One update of any rule under any regularizer, split into the force of the loss and the force of the regularizer.
 
-state = init(w, rule=Adam(), regularizer=L2(strength=1e-4)) after = step(w, g, state, rule=Adam(),
-regularizer=L2(strength=1e-4), learning_rate=1e-3) after.w, after.state, after.loss_force, after.reg_force,
-after.denominator
+>>> from mechanisms.law.regularizers import L2
+>>> from mechanisms.law.update_rules import Adam
+>>> law = {"rule": Adam(), "regularizer": L2(strength=1e-4)}
+>>> w, gradient = np.ones(2), np.array([1e-3, 0.0])
+>>> after = step(w, gradient, init(w, **law), learning_rate=1e-3, **law)
+>>> bool(np.allclose(after.w - w, after.loss_force + after.reg_force))
+True
 """
 
 from __future__ import annotations

@@ -207,7 +207,7 @@ class FilterBank(AbstractPenalty):
         return (self.slope(weights) ** 2).sum() / 2
 
     def slope(self, weights: Array) -> Array:
-        """K − P_B k."""
+        """Return k − P_B k, what is left of k outside the span of B."""
         outside = np.eye(weights.shape[2]) - projection(weights.shape[2], self.bank)
         return weights @ (weights.new_tensor(outside) if hasattr(weights, "new_tensor") else outside.astype(weights.dtype))
 

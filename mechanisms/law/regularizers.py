@@ -66,7 +66,7 @@ class L2(AbstractRegularizer):
 
     @staticmethod
     def slope(w: Array) -> Array:
-        """W."""
+        """The weight itself."""
         return w
 
 

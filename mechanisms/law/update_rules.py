@@ -36,6 +36,7 @@ class SGD(AbstractUpdateRule):
     """
 
     name: ClassVar[str] = "sgd"
+    label: ClassVar[str] = "SGD, momentum 0.9"
     slots: ClassVar[tuple[str, ...]] = ("momentum_loss", "momentum_penalty")
     normalizing: ClassVar[bool] = False
     momentum: float = 0.0
@@ -67,6 +68,7 @@ class Adam(AbstractAdaptive):
     """
 
     name: ClassVar[str] = "adam"
+    label: ClassVar[str] = "Adam"
     slots: ClassVar[tuple[str, ...]] = ("mean_loss", "mean_penalty", "mean_square")
 
     @staticmethod
@@ -90,6 +92,7 @@ class AMSGrad(AbstractAdaptive):
     """
 
     name: ClassVar[str] = "amsgrad"
+    label: ClassVar[str] = "AMSGrad"
     slots: ClassVar[tuple[str, ...]] = ("mean_loss", "mean_penalty", "mean_square", "largest_mean_square")
 
     @staticmethod
@@ -113,6 +116,7 @@ class Adamax(AbstractAdaptive):
     """
 
     name: ClassVar[str] = "adamax"
+    label: ClassVar[str] = "Adamax"
     slots: ClassVar[tuple[str, ...]] = ("mean_loss", "mean_penalty", "largest_gradient")
 
     @staticmethod
@@ -143,6 +147,7 @@ class NAdam(AbstractAdaptive):
     """
 
     name: ClassVar[str] = "nadam"
+    label: ClassVar[str] = "NAdam"
     slots: ClassVar[tuple[str, ...]] = ("mean_loss", "mean_penalty", "mean_square")
     momentum_decay: float = 4e-3
 
@@ -181,6 +186,7 @@ class AdaBelief(AbstractAdaptive):
     """
 
     name: ClassVar[str] = "adabelief"
+    label: ClassVar[str] = "AdaBelief"
     slots: ClassVar[tuple[str, ...]] = ("mean_loss", "mean_penalty", "mean_square_surprise")
     epsilon: float = 1e-16
 
@@ -204,6 +210,7 @@ class RMSProp(AbstractUpdateRule):
     """
 
     name: ClassVar[str] = "rmsprop"
+    label: ClassVar[str] = "RMSProp"
     slots: ClassVar[tuple[str, ...]] = ("mean_square", "momentum_loss", "momentum_penalty")
     beta2: float = 0.99
     epsilon: float = 1e-8
@@ -238,6 +245,7 @@ class Adagrad(AbstractUpdateRule):
     """
 
     name: ClassVar[str] = "adagrad"
+    label: ClassVar[str] = "Adagrad"
     slots: ClassVar[tuple[str, ...]] = ("sum_of_squares",)
     epsilon: float = 1e-10
     initial_accumulator: float = 0.0
@@ -272,6 +280,7 @@ class Adadelta(AbstractUpdateRule):
     """
 
     name: ClassVar[str] = "adadelta"
+    label: ClassVar[str] = "Adadelta"
     slots: ClassVar[tuple[str, ...]] = ("mean_square", "mean_square_direction")
     beta2: float = 0.9
     epsilon: float = 1e-6

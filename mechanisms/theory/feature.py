@@ -2,8 +2,9 @@
 
 Symbols: scale w, learning rate η (base rate), strength λ, momentum μ, denominator D, gradient noise σ; a selective
 feature is active on a fraction p of the exemplars of a batch of B, with curvature k, target a and noise s
-(`toy.features.gradients.Selective`). All functions take numbers or NumPy arrays of one shape. Each says where it holds; each is
-tested against simulation.
+(`toy.features.gradients.Selective`). All functions take numbers or NumPy arrays of one shape, and refuse values that mean
+nothing to them with `InvalidValue`. Each says where it holds; its namesake in `mechanisms.theory.conditions` tells whether it
+does at given values. Each is tested against simulation.
 """
 
 from __future__ import annotations
@@ -16,6 +17,17 @@ from scipy.optimize import brentq
 from mechanisms.law.arrays import Array
 from mechanisms.law.regularizers import AbstractRegularizer
 from mechanisms.law.update_rules import SGD, AbstractUpdateRule, RMSProp
+from mechanisms.theory.refusals import (
+    require_activity,
+    require_decaying,
+    require_each,
+    require_l2,
+    require_memory,
+    require_not_negative,
+    require_positive,
+    stable_below,
+)
+from mechanisms.validation import require, require_choice
 
 Regime = tuple[AbstractUpdateRule, AbstractRegularizer]
 
@@ -33,6 +45,9 @@ def effective_strength(
     Coupled λ; decoupled λ·D·(1 − μ); independent λ·D·(1 − μ)/η, with D = 1 for SGD. Holds for L2 and a denominator that changes
     slowly against the memory of the rule. For a decoupled rule D is `denominator`, measured or predicted.
     """
+    require_l2(regularizer)
+    if regularizer.coupling == "independent":
+        require_positive(learning_rate=learning_rate)
     if regularizer.coupling == "coupled":
         return regularizer.strength * np.ones_like(np.asarray(denominator, dtype=float))
     pull = regularizer.strength * np.asarray(denominator) / momentum_gain(rule)
@@ -57,13 +72,20 @@ def decay_budget(
     *,
     learning_rate: float,
     effective_steps: float,
-    denominator: float = 1.0,
+    denominator: float | None = None,
 ) -> float:
     """By how many e-folds a whole run can shrink a scale that the loss leaves alone: `decay_rate` × effective steps.
 
     For SGD under coupling this is η·λ·steps/(1 − μ). Under 3, "no sparsity" may only mean that the run was too short. A
-    normalizing rule under coupling needs its measured `denominator`. `effective_steps` is Σ η_t/η_0.
+    normalizing rule under coupling needs its measured `denominator`, and is refused without. `effective_steps` is Σ η_t/η_0.
     """
+    divided = rule.normalizing and regularizer.coupling == "coupled" and regularizer.strength > 0
+    measured = f"the measured denominator of the scales, which divides coupled decay under {rule.name}"
+    require(denominator is not None or not divided, "denominator", denominator, measured)
+    denominator = 1.0 if denominator is None else denominator
+    require_positive(learning_rate=learning_rate, denominator=denominator)
+    require_not_negative(effective_steps=effective_steps)
+    require_decaying(rule, regularizer, learning_rate=learning_rate)
     rate = decay_rate(rule, regularizer, learning_rate=learning_rate, denominator=denominator)
     return float(rate * effective_steps)
 
@@ -75,6 +97,9 @@ def selective_denominator(
 
     D² = k²·[p(s² + (1 − p)(a − w)²)/B + p²(a − w)²], the second moment of (k/B)[c(w − a) + √c·s·z] with c ~ Binomial(B, p).
     """
+    require_activity(p)
+    require_positive(batch_size=batch_size, curvature=curvature)
+    require_not_negative(noise=noise)
     gap = (target - scale) ** 2
     return curvature * np.sqrt(p * (noise**2 + (1 - p) * gap) / batch_size + p**2 * gap)
 
@@ -84,20 +109,38 @@ def equilibrium_scale(strength: Array, *, p: Array, curvature: Array, target: Ar
 
     Selective features (small p) shrink in proportion to p.
     """
+    require_activity(p)
+    require_positive(curvature=curvature)
+    require_not_negative(strength=strength)
     return target * p * curvature / (p * curvature + strength)
 
 
 def product_threshold(strength: Array, *, p: Array, curvature: Array, target: Array = 1.0) -> Array:
-    """c* = max(0, a − λ/(pk)): the product of two equally decayed factors under coupled L2, which acts on it as an L1 penalty.
+    """c* = sign(a)·max(0, |a| − λ/(pk)): the product of two equally decayed factors under coupled L2, an L1 penalty on it.
 
-    The feature dies outright where p·k·a <= λ. Holds for every rule under coupled decay (and for SGD under any, with λ_eff).
+    The feature dies outright where p·k·|a| <= λ. Holds for every rule under coupled decay (and for SGD under any, with λ_eff).
     """
-    return np.maximum(0.0, target - strength / (p * curvature))
+    require_activity(p)
+    require_positive(curvature=curvature)
+    require_not_negative(strength=strength)
+    return np.sign(target) * np.maximum(0.0, np.abs(target) - strength / (p * curvature))
+
+
+def critical_strength(p: Array, *, curvature: Array, target: Array = 1.0) -> Array:
+    """λ = p·k·|a|: the coupled L2 from which a product feature of activity p dies."""
+    require_positive(curvature=curvature)
+    require_activity(p)
+    return p * curvature * np.abs(target)
 
 
 def critical_activity(strength: Array, *, curvature: Array, target: Array = 1.0) -> Array:
-    """p_c = λ/(k·a): a product feature used by a smaller fraction of exemplars dies under coupled L2."""
-    return strength / (curvature * target)
+    """p_c = λ/(k·|a|): a product feature used by a smaller fraction of exemplars dies under coupled L2.
+
+    A fraction: 1 where even a feature that every exemplar uses dies, from λ = k·|a| on.
+    """
+    require_not_negative(strength=strength)
+    require_each("a target other than 0", lambda x: x != 0, target=target)
+    return np.minimum(1.0, strength / critical_strength(1.0, curvature=curvature, target=target))
 
 
 def selective_equilibrium(
@@ -119,19 +162,34 @@ def selective_equilibrium(
     for it: p·k·(a − u) = λ_eff(D(u))·u for one factor, p·k·(a − u) = λ_eff(D(u))·√u for two, because the gradient of
     either factor, and with it D, carries a further factor √u. Holds for L2, visits per memory >> 1, and small
     fluctuations.
+
+    Raises:
+        InvalidValue: another regularizer, a p outside (0, 1], a rate at which the mean of the scale diverges.
     """
+    require_choice("factors", factors, (1, 2))
+    require_positive(learning_rate=learning_rate, batch_size=batch_size)
+    require_decaying(rule, regularizer, learning_rate=learning_rate)
     model = {"p": p, "curvature": curvature, "target": target}
     strength = float(effective_strength(rule, regularizer, learning_rate=learning_rate))
     if regularizer.coupling == "coupled" or not rule.normalizing:
+        if not rule.normalizing:
+            _require_converging(rule, learning_rate, p * curvature + strength)
         solve = equilibrium_scale if factors == 1 else product_threshold
         return float(solve(strength, **model))
+    size = abs(target)
 
     def imbalance(u: float) -> float:
-        spread = selective_denominator(u, batch_size=batch_size, noise=noise, **model)
+        spread = selective_denominator(u, p=p, batch_size=batch_size, curvature=curvature, noise=noise, target=size)
         pull = effective_strength(rule, regularizer, learning_rate=learning_rate, denominator=spread)
-        return float(p * curvature * (target - u) - pull * u ** (1 / factors))
+        return float(p * curvature * (size - u) - pull * u ** (1 / factors))
 
-    return _root(imbalance, 0.0, target)
+    return float(np.sign(target)) * _root(imbalance, 0.0, size) if size else 0.0
+
+
+def _require_converging(rule: AbstractUpdateRule, learning_rate: float, pull: Array) -> None:
+    """Refuse a rate at which the mean of a scale that is pulled back this hard swings ever further."""
+    bound = float(stable_below(rule) / np.max(pull))
+    require(learning_rate < bound, "learning_rate", learning_rate, f"less than {bound:.3g}, from where on {rule.name} diverges")
 
 
 def crossing_activity(strength: float, *, learning_rate: float, batch_size: float, curvature: float, noise: float = 1.0) -> float:
@@ -140,6 +198,7 @@ def crossing_activity(strength: float, *, learning_rate: float, batch_size: floa
     Rarer features (D < η) lose more under coupled decay, more common ones under independent decay. NaN if no p in [1e-9,
     1] has D = η.
     """
+    require_positive(learning_rate=learning_rate)
 
     def excess(log_p: float) -> float:
         p = float(np.exp(log_p))
@@ -157,7 +216,14 @@ def _root(function: Callable[[float], float], low: float, high: float) -> float:
 def sgd_relaxation(
     start: Array, steps: Array, strength: Array, *, learning_rate: float, momentum: float, p: Array, curvature: Array
 ) -> Array:
-    """W after `steps` under SGD: exponential approach to `equilibrium_scale` with time constant (1 − μ)/(η(pk + λ)); target 1."""
+    """The scale after `steps` of SGD: it nears `equilibrium_scale` with time constant (1 − μ)/(η(pk + λ)); target 1.
+
+    Holds while η(pk + λ) is small against (1 − μ)²; a rate at which the mean diverges is refused.
+    """
+    require_memory(momentum=momentum)
+    require_positive(learning_rate=learning_rate)
+    require_not_negative(steps=steps)
+    _require_converging(SGD(momentum=momentum), learning_rate, p * curvature + np.asarray(strength))
     goal = equilibrium_scale(strength, p=p, curvature=curvature)
     rate = learning_rate * (p * curvature + strength) / (1 - momentum)
     return goal + (start - goal) * np.exp(-rate * steps)
@@ -168,8 +234,10 @@ def fluctuation_floor(rule: AbstractUpdateRule, regularizer: AbstractRegularizer
 
     Coupled √(ησ/(2λ)), independent η/√(2λ), decoupled √(η/(2λ)) for normalizing rules with D = σ; for SGD σ√(η/(2λ(1 −
     μ))), decoupled σ·√(η/(2λ))/(1 − μ), independent σ·η/(√(2λ)(1 − μ)). An Ornstein-Uhlenbeck process: holds while the
-    decay rate is small against 1 − β1 and 1 − μ.
+    decay rate is small against 1 − β1 and 1 − μ. Without decay there is no floor, which is refused.
     """
+    require_positive(learning_rate=learning_rate, sigma=sigma, strength=regularizer.strength)
+    require_decaying(rule, regularizer, learning_rate=learning_rate)
     denominator = np.asarray(sigma) if rule.normalizing else np.ones_like(np.asarray(sigma, dtype=float))
     kick = learning_rate * np.asarray(sigma) * momentum_gain(rule) / denominator
     rate = decay_rate(rule, regularizer, learning_rate=learning_rate, denominator=denominator)
@@ -183,6 +251,8 @@ def decay_time(start: Array, end: Array, *, learning_rate: float, strength: Arra
     + λ²w²). Far above c the decay is linear (η a step, whatever λ), far below it exponential (rate ηλ/σ). Holds while D
     changes slowly against 1/(1 − β2) and while `end` is above five times the `fluctuation_floor`.
     """
+    _require_falling(start, end)
+    require_positive(learning_rate=learning_rate, strength=strength, sigma=sigma)
     crossover = np.asarray(sigma) / strength
 
     def primitive(w: Array) -> Array:
@@ -190,6 +260,11 @@ def decay_time(start: Array, end: Array, *, learning_rate: float, strength: Arra
         return root + crossover * np.log(w / (crossover + root))
 
     return (primitive(start) - primitive(end)) / learning_rate
+
+
+def _require_falling(start: Array, end: Array) -> None:
+    require_positive(start=start, end=end)
+    require_each(f"at most start = {np.min(start):.6g}", lambda x: x <= start, end=end)
 
 
 def mean_field_decay_time(
@@ -207,6 +282,9 @@ def mean_field_decay_time(
 
     m ← β1·m + (1 − β1)·λw, v ← β2·v + (1 − β2)(σ² + λ²w²), both bias-corrected; −1 if `most` steps do not suffice.
     """
+    _require_falling(start, end)
+    require_positive(learning_rate=learning_rate, strength=strength, sigma=sigma)
+    require_memory(beta1=beta1, beta2=beta2)
     w, m, v = start, 0.0, 0.0
     for step in range(1, most + 1):
         m = beta1 * m + (1 - beta1) * strength * w
@@ -222,6 +300,9 @@ def visits_per_memory(p: Array, *, batch_size: Array, beta2: Array) -> Array:
 
     Closed forms need this to be well above 1.
     """
+    require_each("a fraction in [0, 1]", lambda x: (x >= 0) & (x <= 1), p=p)
+    require_positive(batch_size=batch_size)
+    require_memory(beta2=beta2)
     return (1 - (1 - np.asarray(p, dtype=float)) ** batch_size) / (1 - np.asarray(beta2, dtype=float))
 
 
@@ -231,6 +312,8 @@ def critical_selectivity(*, batch_size: Array, beta2: Array) -> Array:
     Around it a rare feature falls to about half its closed form; in simulation that edge moves with exponents of 0.75 in 1 − β2
     and −0.84 in B rather than 1 and −1 (hypothesis P6), so that this is an order of magnitude.
     """
+    require_positive(batch_size=batch_size)
+    require_memory(beta2=beta2)
     return 1 - np.asarray(beta2, dtype=float) ** (1 / np.asarray(batch_size, dtype=float))
 
 
@@ -240,6 +323,9 @@ def dead_time(start: float, *, learning_rate: float, strength: float, beta2: flo
     start/η (at most η a step), plus (2/(1 − β2))·ln(D_past/(λ·start)) until the second moment has forgotten a denominator
     D_past > λ·start. For `start` of at least η/(1 − β2): a smaller scale vanishes sooner, while the moment is still forgetting.
     """
+    require_positive(start=start, learning_rate=learning_rate, strength=strength)
+    require_not_negative(past=past)
+    require_memory(beta2=beta2)
     forgetting = 2 / (1 - beta2) * np.log(max(1.0, past / (strength * start)))
     return float(start / learning_rate + forgetting)
 
@@ -250,4 +336,5 @@ def stability_bound(beta1: float) -> float:
     Near zero the denominator is ε and heavy-ball iteration with step ηλ/ε is stable below this bound; above it the scale
     regrows and stays.
     """
+    require_memory(beta1=beta1)
     return 2 * (1 + beta1) / (1 - beta1)

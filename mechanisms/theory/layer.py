@@ -13,6 +13,8 @@ from mechanisms.law.arrays import Array
 from mechanisms.law.regularizers import AbstractRegularizer
 from mechanisms.law.update_rules import AbstractUpdateRule
 from mechanisms.theory.feature import decay_rate
+from mechanisms.theory.refusals import require_decaying, require_l2, require_not_negative, require_positive
+from mechanisms.validation import require_whole
 
 
 def penalty_exponent(rule: AbstractUpdateRule, regularizer: AbstractRegularizer, *, factors: int = 2) -> float:
@@ -23,6 +25,8 @@ def penalty_exponent(rule: AbstractUpdateRule, regularizer: AbstractRegularizer,
     each factor, and with it D, carries |u|^((n−1)/n), so that the pull is λ_eff·σ·|u|^(1/n) and α = 1 + 1/n: 3/2 for two
     factors, no threshold.
     """
+    require_l2(regularizer)
+    require_whole("factors", factors, 1)
     if regularizer.coupling == "coupled" or not rule.normalizing:
         return 2 / factors
     return 1 + 1 / factors
@@ -63,6 +67,9 @@ def balance_gap(
 
     Homogeneity: the loss leaves it alone. Holds for gradient flow of a rule that does not normalize (small steps, no noise).
     """
+    require_positive(learning_rate=learning_rate)
+    require_not_negative(steps=steps)
+    require_decaying(rule, regularizer, learning_rate=learning_rate)
     return gap * np.exp(-2 * decay_rate(rule, regularizer, learning_rate=learning_rate) * np.asarray(steps))
 
 
@@ -90,6 +97,8 @@ def first_passage_time(distance: float, spread: float, rate: float) -> float:
 
     Source: Siegert 1951 (the mean first-passage integral), in units of the stationary deviation.
     """
+    require_not_negative(distance=distance)
+    require_positive(spread=spread, rate=rate)
     height = distance / spread
     if height > 38:
         return float("inf")

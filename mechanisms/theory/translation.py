@@ -12,15 +12,16 @@ from typing import Any
 from mechanisms.law.regularizers import COUPLINGS, L2
 from mechanisms.law.schedules import AbstractSchedule, Constant
 from mechanisms.law.torch_rules import TorchRule
-from mechanisms.law.update_rules import AbstractUpdateRule, Adam, AMSGrad
+from mechanisms.law.update_rules import AbstractUpdateRule, Adam
+from mechanisms.theory import conditions
 from mechanisms.theory.feature import (
     critical_activity,
     decay_budget,
     effective_strength,
     selective_equilibrium,
-    visits_per_memory,
 )
-from mechanisms.validation import require, require_above, require_choice, require_whole
+from mechanisms.theory.refusals import require_decaying
+from mechanisms.validation import InvalidValue, require, require_above, require_choice, require_whole
 
 DECAYED = ("all", "no_norm")
 ACTIVITIES = (1e-3, 1e-2, 0.1)
@@ -57,6 +58,7 @@ class Recipe:
     def __post_init__(self) -> None:
         require(not isinstance(self.rule, TorchRule), "rule", "torch", "a rule of this package, which has closed forms")
         require_above("learning_rate", self.learning_rate, 0)
+        require_decaying(self.rule, self.regularizer, learning_rate=self.learning_rate)
         require_whole("batch_size", self.batch_size, 1)
         require_whole("steps", self.steps, 1, MOST_STEPS)
         require_choice("decayed", self.decayed, DECAYED)
@@ -102,18 +104,16 @@ def rare_features(recipe: Recipe) -> list[dict[str, float | None]]:
     """For each p: visits per memory (None without a memory that fades), and what the feature would do under each coupling.
 
     The last columns are where scale × outgoing weight settles, of a target of 1, if the *same number* λ entered under that
-    coupling and both factors were decayed.
+    coupling and both factors were decayed; None where that would diverge.
     """
     return [
-        {"p": p, "visits_per_memory": visits(recipe, p), **{c: settles(recipe, recipe.under(c), p) for c in COUPLINGS}}
-        for p in ACTIVITIES
+        {"p": p, "visits_per_memory": visits(recipe, p), **{c: _settles(recipe, c, p) for c in COUPLINGS}} for p in ACTIVITIES
     ]
 
 
 def visits(recipe: Recipe, p: float) -> float | None:
     """Visits per memory of the second moment; None for a rule whose denominator never forgets, or that has none."""
-    beta2 = None if isinstance(recipe.rule, AMSGrad) else getattr(recipe.rule, "beta2", None)
-    return None if beta2 is None else float(visits_per_memory(p, batch_size=recipe.batch_size, beta2=beta2))
+    return conditions.visits(recipe.rule, p, recipe.batch_size)
 
 
 def settles(recipe: Recipe, regularizer: L2, p: float) -> float:
@@ -127,6 +127,13 @@ def settles(recipe: Recipe, regularizer: L2, p: float) -> float:
         curvature=recipe.curvature,
         factors=2,
     )
+
+
+def _settles(recipe: Recipe, coupling: str, p: float) -> float | None:
+    try:
+        return settles(recipe, recipe.under(coupling), p)
+    except InvalidValue:
+        return None
 
 
 def threshold(recipe: Recipe) -> float | None:
@@ -172,7 +179,7 @@ def _length(recipe: Recipe) -> str:
     span = f"{low:.2g}" if f"{low:.2g}" == f"{high:.2g}" else f"{low:.2g} to {high:.2g}, by D,"
     verdict = (
         "enough to show what the decay does" if low >= ENOUGH else
-        "too little to show anything: no sparsity would prove nothing" if high < ENOUGH else
+        "little, so that no sparsity would prove nothing" if high < ENOUGH else
         "enough only for features with small D"
     )  # fmt: skip
     return f"In {recipe.steps} steps the decay alone can shrink a scale by {span} e-folds: {verdict} ({ENOUGH:.0f} is the least)."
@@ -206,21 +213,16 @@ def _norm(recipe: Recipe) -> str:
 def _memory(recipe: Recipe) -> Iterator[str]:
     rare = visits(recipe, ACTIVITIES[0])
     if rare is not None:
-        expected = "the closed forms hold" if rare >= 20 else "expect less than the closed forms say" if rare >= 1 else (
+        expected = (
+            "the closed forms hold" if rare >= conditions.WELL_FED else
+            f"under {conditions.WELL_FED:g}, expect less than the closed forms say" if rare >= 1 else
             "the denominator collapses between visits and coupled decay takes over"
         )  # fmt: skip
         yield f"A feature with p = {ACTIVITIES[0]:g} is visited {rare:.3g} times per memory of the second moment: {expected}."
 
 
 def _advice(recipe: Recipe) -> Iterator[str]:
-    rare, k = ACTIVITIES[1], recipe.curvature
-    enough = rare / float(critical_activity(1.0, curvature=k))
-    keep = ACTIVITIES[0] / float(critical_activity(1.0, curvature=k))
-    yield (
-        "To encourage sparsity: couple the decay, decay BatchNorm too, train longer; "
-        f"coupled {enough:.2g} is expected to kill what fewer than {rare:g} of the exemplars use (k = {k:g})."
-    )
-    yield f"To prevent it: stay under coupled {keep:.2g} to keep what {ACTIVITIES[0]:g} of them use (k = {k:g})."
+    yield "To have more filters die, raise Λ = Σ η_t·λ_eff/D: a stronger decay or a longer run. To have fewer die, lower it."
     if recipe.rule.normalizing:
         yield "Decoupling alone prevents nothing: a decoupled or independent decay with the same pull kills filters too."
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shlex
 from dataclasses import replace
 from urllib.parse import parse_qs
@@ -13,7 +14,7 @@ from figures.__main__ import main
 from figures.explorer.knobs import place, value_at
 from figures.explorer.server import ADDRESS, start
 from figures.explorer.state import MODELS, PRESETS, RANGES, RULES, State, from_query
-from figures.explorer.theory import curves, plane
+from figures.explorer.theory import curves, plane, remarks
 from mechanisms.law.regularizers import COUPLINGS
 from mechanisms.validation import InvalidValue
 from toy.suite import LAYER
@@ -41,6 +42,30 @@ def test_theory_has_finite_lines_within_the_picture(state: State) -> None:
         assert np.isfinite(np.concatenate([x, y])).all()
     assert len(shown.lines) <= 2
     assert shown.left is None or ((shown.left >= -1e-9) & (shown.left <= 1 + 1e-9)).all()
+
+
+def test_what_is_outside_the_conditions_of_a_closed_form_is_told() -> None:
+    rare = replace(PRESETS["a selective feature"], rule="adam", beta2=0.9, selectivity=0.9999)
+    told = {
+        "times per memory": rare,
+        "lags behind": State(model="low_gradient", rule="adam", coupling="coupled", noise=1e-5, learning_rate=5e-3),
+        "regrows": State(model="dead", rule="adam", coupling="coupled", strength=0.1, epsilon=1e-12),
+        "not slow against": State(model="dead", rule="sgd", coupling="coupled", strength=0.1, learning_rate=1.0),
+    }
+    for reason, state in told.items():
+        assert reason in " ".join(remarks(state)), state
+    assert not any("Outside" in line for line in remarks(replace(rare, beta2=0.999, selectivity=0.5)))
+
+
+@pytest.mark.parametrize("model", ["low_gradient", "dead"])
+def test_the_ends_of_every_knob_are_drawn(model: str) -> None:
+    """A floor of the noise above the start, among others."""
+    names = ("strength", "learning_rate", "noise")
+    for corner in itertools.product(*(RANGES[name] for name in names)):
+        for rule, coupling in itertools.product(RULES, COUPLINGS):
+            state = State(model=model, rule=rule, coupling=coupling, **dict(zip(names, corner, strict=True)))
+            remarks(state)
+            assert all(len(x) == len(y) for x, y in curves(state.spec()).values())
 
 
 @pytest.mark.parametrize("knob", RANGES)

@@ -13,8 +13,10 @@ import mechanisms.sweeps.making
 import toy.simulate
 from figures.__main__ import main
 from figures.catalogue import Entry, names
-from figures.style import save, styled
+from figures.style import rule_label, save, styled
+from mechanisms.law.update_rules import AbstractUpdateRule
 from mechanisms.records.loading import load
+from mechanisms.records.specs import choices
 from mechanisms.records.suites import FOUND, find_suite
 from mechanisms.sweeps.making import make
 from toy.engines.choice import INTERPRETED
@@ -32,7 +34,7 @@ SMALL = {
     "dead": ["steps=3200", "features=1"],
     "stability": ["steps=300", "features=1"],
     "passage": ["steps=1500", "features=2"],
-    **dict.fromkeys(("digits", "optimizers", "decayed_parameters", "table1", "difficulty"), TINY),
+    **dict.fromkeys(("digits", "optimizers", "decayed_parameters", "table1", "difficulty", "matched_coupling"), TINY),
     "full_scale batch_size": TINY,
     "width": ["steps=2", "measurements=1", "probe_images=20"],
     "early_prediction": ["train.steps=4", "train.network.width=0.03125", "train.measurements=2", "images=40", "moments=0.3,0.6"],
@@ -67,6 +69,7 @@ SERIES = {
     "selectivity_distributions": [3, 3, 3, 3],
     "who_dies": [1] * 6,
     "table1": [0],
+    "matched_coupling": [5, 5, 5],
     "photographs_batch_size": [1, 1],
     "digits_trends": [1, 1, 2] * 2,
     "removal_exactness": [6, 0],
@@ -234,3 +237,9 @@ def test_list_names_every_figure(capsys):
     rows = json.loads(capsys.readouterr().out)
     assert [row["name"] for row in rows] == list(names())
     assert all(row["title"].endswith(".") and row["needs"] for row in rows)
+
+
+def test_a_rule_is_called_by_its_label_and_one_without_by_its_name():
+    assert rule_label("sgd") == "SGD, momentum 0.9"
+    assert rule_label("half_descent") == "half_descent"
+    assert all(rule_label(name) != name for name in choices(AbstractUpdateRule))

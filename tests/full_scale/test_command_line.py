@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from full_scale.suite import LAYER
-from full_scale.training.summary import summarize
+from full_scale.training.summary import decay_budget_of, summarize
 from mechanisms.command_line.framework import main
 from mechanisms.law.regularizers import L2
 from mechanisms.law.update_rules import SGD
@@ -125,3 +127,5 @@ def test_the_decay_budget_of_the_summary(tmp_path: Path) -> None:
     assert none == 0
     denominator = store.load(specs[0], 0)["features"]["denominator"].median()
     assert coupled == pytest.approx(1e-2 * 3e-3 * 6 / denominator, rel=0.05)
+    diverges = replace(specs[1], regularizer=L2(strength=2.5, coupling="independent"))
+    assert math.isnan(decay_budget_of(diverges, store.load(specs[1], 0)["features"]))

@@ -18,15 +18,17 @@ from full_scale.measure.probes import mixed_order
 from full_scale.models.base import BuiltNetwork
 from full_scale.models.basic_net import BasicNet
 from full_scale.models.choices import NORMALIZATIONS
+from full_scale.models.discovery import feature_layers
 from full_scale.pruning.early import run as run_early
 from full_scale.pruning.spec import EarlySpec
 from full_scale.training.loop import Training, run
 from full_scale.training.spec import TrainSpec
-from mechanisms.law.regularizers import L2
+from mechanisms.law.regularizers import L1, L2
 from mechanisms.law.update_rules import SGD, Adam
 from mechanisms.measures.criteria import all_criteria, score
 from mechanisms.records.columns import check
 from mechanisms.validation import InvalidValue, UserError
+from tests.full_scale.models.foreign import NormAct
 
 TINY = TrainSpec(
     network=BasicNet(width=1 / 16),
@@ -169,6 +171,11 @@ def test_effective_strength_is_what_the_measured_forces_say(settings: dict[str, 
         np.testing.assert_allclose(measured, table["effective_strength"], rtol=1e-4)
 
 
+def test_the_pull_of_another_regularizer_is_no_strength() -> None:
+    training = training_of(dataclasses.replace(TINY, steps=1, measurements=1, regularizer=L1(strength=1e-2)))
+    assert criteria_table(training, IMAGES)["effective_strength"].isna().all()
+
+
 def test_measuring_leaves_no_trace() -> None:
     """The training ends with the same bits, gradients and buffers as one that was not measured."""
     plain, _ = run(TINY, 0)
@@ -241,3 +248,22 @@ def test_the_loss_holds_no_layer_that_a_normalization_reads(exact: tuple[BuiltNe
     assert shares[-1] > 1e-3
     for layer in network.layers:
         layer.norm.eps = 1e-5  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("norm", [nn.BatchNorm2d, lambda n: nn.InstanceNorm2d(n, affine=True), lambda n: nn.GroupNorm(2, n)])
+def test_terms_of_exemplars_add_up_to_the_gradient(norm: Any) -> None:
+    """γ·∂L/∂γ + β·∂L/∂β of the batch's loss, by backpropagation, for each kind of normalization."""
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Conv2d(1, 4, 3), norm(4), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
+    data = Examples(torch.randn(6, 1, 8, 8), torch.tensor([0, 1, 2, 0, 1, 2]))
+    terms = affine_gradients(BuiltNetwork(module, feature_layers(module)), data, 6)["affine_taylor"]
+    cross_entropy(module.train()(data.images), data.labels, reduction="sum").backward()  # type: ignore[no-untyped-call]
+    scale, shift = module[1].weight, module[1].bias
+    np.testing.assert_allclose(6 * terms, (scale * scale.grad + shift * shift.grad).detach(), rtol=1e-4, atol=1e-6)  # type: ignore[operator]
+
+
+def test_a_normalization_with_its_activation_inside_has_no_terms() -> None:
+    module = nn.Sequential(nn.Conv2d(1, 4, 3), NormAct(4), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
+    data = Examples(torch.randn(6, 1, 8, 8), torch.zeros(6, dtype=torch.int64))
+    terms = affine_gradients(BuiltNetwork(module, feature_layers(module)), data, 6)
+    assert np.isnan(terms["affine_taylor"]).all()

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from full_scale.measure.probes import FORCES, ForceProbe
 from full_scale.monitor import SparsityMonitor
+from full_scale.monitor.optimizer_forces import OptimizerProbe
 from full_scale.training.parameters import group_parameters
 from mechanisms.law.regularizers import L2
 from mechanisms.law.update_rules import SGD, Adadelta, Adagrad, Adam, Adamax, AMSGrad, NAdam, RMSProp
@@ -160,6 +162,167 @@ def test_a_loaded_state_is_followed() -> None:
     optimizers[0].load_state_dict(optimizers[1].state_dict())
     optimizers[0].step()
     assert monitor.epoch(images())["loss_force"].notna().all()
+
+
+def stepped(optimizer: Any, module: torch.nn.Module, numbers: range, closure: bool = False) -> None:
+    for number in numbers:
+        module.zero_grad()
+        if closure:
+            optimizer.step(lambda: random_gradients(module, torch.Generator().manual_seed(number)))  # noqa: B023
+        else:
+            random_gradients(module, torch.Generator().manual_seed(number))
+            optimizer.step()
+
+
+@pytest.mark.parametrize(("name", "options"), [(name, options) for name, options, *_ in LAW])
+def test_a_step_whose_closure_makes_the_gradients_is_followed_like_any_other(name: str, options: dict[str, Any]) -> None:
+    found = []
+    for closure in (False, True):
+        network = small_net()
+        optimizer = optimizer_of(name, network.module.parameters(), **options)
+        monitor = SparsityMonitor(network.module, optimizer, verbose=False)
+        stepped(optimizer, network.module, range(3), closure)
+        found.append((monitor.epoch(images()), monitor.epochs()))
+    pd.testing.assert_frame_equal(found[0][0], found[1][0])
+    pd.testing.assert_frame_equal(found[0][1], found[1][1])
+    assert found[1][0][list(FORCES)].notna().all().all()
+
+
+class Derived(torch.optim.AdamW):
+    """Steps as the class that it is derived from, whose hooks torch calls once more as soon as there is an object of that."""
+
+    def step(self, closure: Any = None) -> Any:
+        return super().step(closure)
+
+
+@pytest.mark.parametrize("closure", [False, True])
+def test_a_step_within_a_step_is_followed_once(closure: bool) -> None:
+    network = small_net()
+    optimizer_of("AdamW", [torch.nn.Parameter(torch.ones(1))])
+    optimizer = Derived(network.module.parameters(), lr=RATE, weight_decay=STRENGTH)
+    monitor = SparsityMonitor(network.module, optimizer, verbose=False)
+
+    def broken() -> float:
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        optimizer.step(broken)
+    stepped(optimizer, network.module, range(3), closure)
+    assert monitor.epoch(images())[list(FORCES)].notna().all().all()
+    assert monitor.epochs()["decay_budget"].tolist() == pytest.approx([3 * RATE * STRENGTH])
+
+
+def test_a_closure_that_is_called_often_makes_one_step_and_gives_its_loss() -> None:
+    network = small_net()
+    optimizer = torch.optim.LBFGS(network.module.parameters(), lr=1e-6)
+    monitor = SparsityMonitor(network.module, optimizer, verbose=False)
+    calls = []
+
+    def closure() -> torch.Tensor:
+        calls.append(1)
+        optimizer.zero_grad()
+        loss = network.module(images()).square().sum()
+        loss.backward()
+        return loss
+
+    assert optimizer.step(closure=closure) > 0  # type: ignore[arg-type]
+    monitor.epoch(images())
+    assert len(calls) > 1
+    assert monitor.epochs()["step"].tolist() == [1]
+    assert monitor.epochs()["decay_budget"].tolist() == [0.0]  # LBFGS has no weight decay
+
+
+def test_a_step_without_gradients_is_none() -> None:
+    network = small_net()
+    optimizer = torch.optim.SGD(network.module.parameters(), lr=0.1)
+    monitor = SparsityMonitor(network.module, optimizer, verbose=False)
+    optimizer.step(lambda: 0.0)
+    monitor.epoch(images())
+    assert monitor.epochs()["step"].tolist() == [0]
+
+
+@pytest.mark.parametrize("loaded_first", [True, False])
+def test_steps_after_a_loaded_state_are_the_optimizers(loaded_first: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    """Four steps, saved; then two more in a process of their own, of ten epochs with two steps each."""
+    network = small_net()
+    optimizer = optimizer_of("AdamW", network.module.parameters())
+    stepped(optimizer, network.module, range(4))
+    states = network.module.state_dict(), optimizer.state_dict()
+    resumed = small_net()
+    other = optimizer_of("AdamW", resumed.module.parameters())
+    monitor = None if loaded_first else SparsityMonitor(resumed.module, other, epochs=10)
+    resumed.module.load_state_dict(states[0])
+    other.load_state_dict(states[1])
+    monitor = monitor or SparsityMonitor(resumed.module, other, epochs=10)
+    stepped(other, resumed.module, range(4, 6))
+    assert monitor.epoch(images())[list(FORCES)].notna().all().all()
+    row = monitor.epochs().iloc[0]
+    assert row["step"] == 6
+    assert row["decay_budget"] == pytest.approx(2 * RATE * STRENGTH)
+    assert row["decay_budget_to_come"] == pytest.approx(14 * RATE * STRENGTH)
+    assert "followed 2 of 6 steps" in capsys.readouterr().err
+
+
+def test_an_optimizer_that_counts_nothing_is_said_to_have_a_past(capsys: pytest.CaptureFixture[str]) -> None:
+    network = small_net()
+    optimizer = optimizer_of("SGD", network.module.parameters(), momentum=0.9)
+    stepped(optimizer, network.module, range(2))
+    monitor = SparsityMonitor(network.module, optimizer)
+    stepped(optimizer, network.module, range(1))
+    monitor.epoch(images())
+    said = capsys.readouterr().err
+    assert "SGD keeps no count" in said
+    assert "a momentum from before the first step followed still matters" in said
+    assert "nan" not in said
+
+
+def test_each_unknown_force_has_its_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    """A scale that is frozen, one that is clamped after the step, one that the optimizer does not hold."""
+    network = small_net()
+    scales = [layer.norm.weight for layer in network.layers]
+    optimizer = torch.optim.Adam(scales[:2] + scales[3:], lr=0.1)
+    monitor = SparsityMonitor(network.module, optimizer)
+    random_gradients(network.module, torch.Generator().manual_seed(0))
+    scales[0].grad = None
+    monitor.epoch(images())
+    assert "nan" not in (said := capsys.readouterr().err)
+    assert "no step with a gradient of it was followed yet" in said
+    optimizer.step()
+    with torch.no_grad():
+        scales[1].fill_(0.5)
+    for _ in range(2):  # the reason is the same when it is asked for again
+        monitor.epoch(images())
+        reasons = monitor.layers()["unknown"].tolist()
+        assert [reasons[n].split(" followed")[0].split(":")[0] for n in range(3)] == [
+            "no step with a gradient of it was",
+            "it did not move as Adam says",
+            "Adam does not move it",
+        ]
+        assert set(reasons[3:]) == {""}
+
+
+def test_budgets_are_summed_in_double_precision() -> None:
+    """In bfloat16 a sum of 2e-5 stops at 0.0039, where half a unit in the last place is as large as a term."""
+    scale = torch.nn.Parameter(torch.ones(3, dtype=torch.bfloat16))
+    optimizer = torch.optim.AdamW([scale], lr=1e-3, weight_decay=2e-2)
+    probe = OptimizerProbe(optimizer, [scale])
+    for _ in range(1000):
+        scale.grad = torch.ones_like(scale)
+        optimizer.step()
+    assert probe.decay(scale)["decay_budget"].tolist() == pytest.approx([0.02] * 3, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("strength", "said"),
+    [(0.1, ""), (1.0, "by 0 a step: it removes them"), (1.5, "by -0.5 a step: it turns"), (2.5, "they diverge")],
+)
+def test_a_decay_that_shrinks_nothing_gradually_is_said(strength: float, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    network = small_net()
+    optimizer = torch.optim.AdamW(network.module.parameters(), lr=1.0, weight_decay=strength)
+    SparsityMonitor(network.module, optimizer).epoch(images())
+    found = capsys.readouterr().err
+    assert said in found
+    assert ("decay alone multiplies scales" in found) == bool(said)
 
 
 class Halving(torch.optim.SGD):

@@ -25,6 +25,7 @@ LAW = {"rule", "learning_rate", "regularizer.strength", "regularizer.coupling"}
 VARIES: dict[str, set[str]] = {
     "digits": LAW,
     "optimizers": LAW,
+    "matched_coupling": LAW,
     "table1": LAW,
     "couplings": {"regularizer.coupling"},
     "horizon": {"regularizer.coupling"},

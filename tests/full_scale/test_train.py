@@ -51,6 +51,7 @@ def test_the_tables_of_a_run_are_well_formed() -> None:
     assert np.isfinite(curve[curve["step"] > 0]).all(axis=None)
     assert curve["train_loss"].iloc[0] == pytest.approx(np.log(10), abs=0.2)
     assert extra["effective_steps"] == pytest.approx(TINY.schedule.effective_steps(20))
+    assert (extra["train_images"], extra["test_images"]) == (TINY.data.train_size, TINY.data.test_size)
     assert extra["denormals_flushed"] is True
     assert (extra["device"], extra["dtype"], extra["torch_threads"]) == ("cpu", "float32", 1)
     assert (len(extra["decayed_parameters"]), extra["free_parameters"]) == (25, [])

@@ -146,6 +146,12 @@ def test_weights_as_training_programs_save_them(wrapping: str, here: Path, capsy
     assert kinds(answer(capsys, "audit", NET, "--weights", "kept.pt", *SIZE))[0] == "parameters"
 
 
+def test_an_option_says_which_of_two_weights(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save({"model": {name: value + 1 for name, value in state().items()}, "ema": state()}, "kept.pt")
+    choose = ("audit", NET, "--weights", "kept.pt", *SIZE, "--weights-key")
+    assert [kinds(answer(capsys, *choose, key))[0] for key in ("model", "ema")] == ["alive", "parameters"]
+
+
 def test_weights_of_another_pickle_protocol_are_read_without_a_word(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     torch.save(state(), "kept.pt", pickle_protocol=3)
     assert main(["audit", NET, "--weights", "kept.pt", *SIZE]) == 0
@@ -256,6 +262,10 @@ def test_nothing_to_remove_is_no_mistake(here: Path, capsys: pytest.CaptureFixtu
         ([NET, *SIZE, "--weights", "whole.pt"], "head.bias holds int64"),
         ([NET, *SIZE, "--weights", "negative.pt"], "norm.running_var is negative"),
         ([NET, *SIZE, "--weights", "numbered.pt"], "1 is not in the network"),
+        ([NET, *SIZE, "--weights", "double.pt"], "2 times, under model, ema: choose by --weights-key ema"),
+        ([NET, *SIZE, "--weights", "double.pt", "--weights-key", "mean"], "--weights-key mean is not in double.pt"),
+        ([NET, *SIZE, "--weights-key", "ema"], "--weights-key"),
+        ([NET, *SIZE, "--weights", "deep.safetensors", "--weights-key", "ema"], "--weights-key"),
         ([NET, *SIZE, "--weights", "deep.safetensors"], "does not say the sizes of its modules"),
         ([NET, *SIZE, "--weights", "huge.safetensors"], "cannot be read as weights"),
         (["users_nets:leaving", *SIZE], "sys.exit(7)"),
@@ -298,6 +308,7 @@ def test_mistakes_are_refused_in_one_line(words: list[str], named: str, here: Pa
     torch.save(whole | {"head.bias": torch.zeros(2, dtype=torch.complex64)}, "complex.pt")
     torch.save(whole | {"head.bias": torch.zeros(2, dtype=torch.int64)}, "whole.pt")
     torch.save(whole | {"norm.running_var": torch.full((4,), -1.0)}, "negative.pt")
+    torch.save({"model": whole, "ema": dict(whole)}, "double.pt")
     torch.save({1: torch.zeros(2)} | whole, "numbered.pt")
     safetensors.torch.save_file({"a": torch.zeros(1)}, "deep.safetensors", metadata={HEADER: "[" * 100_000})
     header = json.dumps({"a": {"dtype": "F32", "shape": [0, 2**63], "data_offsets": [0, 0]}}).encode()

@@ -15,7 +15,7 @@ from mechanisms.claims.hypothesis import (
     expect_value,
     overall,
 )
-from mechanisms.measures.statistics import Estimate, mean_interval
+from mechanisms.measures.statistics import Estimate, mean_interval, trend
 
 
 def estimate(low, high, n=5):
@@ -46,6 +46,24 @@ def test_signs(low, high, sign, smallest, verdict):
     assert expect_sign("x", estimate(low, high), sign, smallest).verdict == verdict
 
 
+def test_an_equivalence_says_how_many_replicates_it_needs():
+    rng = np.random.default_rng(4)
+    three = mean_interval(rng.normal(0.0, 0.03, 3))
+    assert "not decidable at n = 3: with the spread found, ± 0.02 needs n = " in expect_value("x", three, 0.0, 0.02).why
+    assert expect_value("x", estimate(0.02, 0.04, 200), 0.0, 0.03).why == "the interval lies across the tolerance: more seeds"
+    assert "out of reach" in expect_value("x", three, 0.0, 1e-5).why
+    assert expect_value("x", estimate(-math.inf, math.inf, 1), 0.0, 0.1).why == "not decidable at n = 1"
+
+
+def test_full_agreement_that_chance_gives_too_often_is_undecided():
+    """Two levels in three seeds: all rise in one of eight cases by chance. Three levels: in one of 216."""
+    found = trend([1, 2] * 3, [1, 2] * 3, np.repeat([0, 1, 2], 2))
+    assert expect_sign("ρ", found, +1, 0.5).verdict == UNDECIDED
+    assert "3 of 3 seeds, p = 0.12" in expect_sign("ρ", found, +1, 0.5).why
+    assert expect_sign("ρ", trend([1, 2, 3] * 3, [1, 2, 3] * 3, np.repeat([0, 1, 2], 3)), +1, 0.5).verdict == SUPPORTED
+    assert expect_sign("AUC", mean_interval([0.5] * 3), +1, 0.1).verdict == SUPPORTED
+
+
 def test_nothing_is_supported_on_fewer_than_three_replicates():
     for n in (1, 2):
         finding = expect_sign("x", estimate(0.1, 0.2, n), +1)
@@ -74,7 +92,7 @@ def test_one_refuted_finding_refutes_and_reasons_are_given():
     good, bad, open_ = (expect_value("x", estimate(a, b), 1.0, 0.1) for a, b in ((0.99, 1.01), (2, 3), (0, 2)))
     assert overall((good, good)) == (SUPPORTED, "")
     assert overall((good, open_, bad))[0] == REFUTED
-    assert overall((good, open_)) == (UNDECIDED, "x: the interval is wider than the tolerance: more seeds")
+    assert overall((good, open_)) == (UNDECIDED, "x: not decidable at n = 5: with the spread found, ± 0.1 needs n = 684")
     assert overall(())[0] == UNDECIDED
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import pytest
 
@@ -96,7 +97,7 @@ def test_the_verb_writes_the_predictions_of_an_experiment(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (["dance"], "factors, full_batch, gate, rescale"),
+        (["dance"], "factors, full_batch, gate, matched_coupling, rescale"),
         (["gate", "--seeds", "0"], "--seeds"),
         (["rescale"], "is not changed"),
     ],
@@ -106,12 +107,17 @@ def test_mistakes_are_one_line_and_exit_status_2(arguments, named, refuses, tmp_
     assert not (tmp_path / "preregistered").exists()
 
 
+LATER = {"I17", "I18"}
+"""Claims that a review of the records asked for."""
+
+
 def test_committed_predictions_are_those_of_the_hypotheses_and_came_before_their_records():
-    claims = [claim for claim in all_hypotheses().values() if claim.predictions]
+    claims = [claim for claim in all_hypotheses().values() if claim.predictions and claim.name not in LATER]
+    assert all(status(all_hypotheses()[name], Path("nowhere")) == "after the fact" for name in LATER)
     for path in preregistration.COMMITTED.glob("*.json"):
-        content = json.loads(path.read_text())
-        assert not any(content["records_there"].values())
-        experiment = path.stem.split("-")[1]
+        content, experiment = json.loads(path.read_text()), path.stem.split("-")[1]
+        # Its weakest settings are those of older experiments, which its verdicts say.
+        assert not any(content["records_there"].values()) or experiment == "matched_coupling"
         expected = {
             claim.name: preregistration.predictions_of(claim) for claim in claims if claim.needs[0].experiment == experiment
         }

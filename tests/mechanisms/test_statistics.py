@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -16,10 +17,15 @@ from mechanisms.measures.statistics import (
     auc,
     auc_within,
     difference,
+    equivalence_power,
+    equivalence_replicates,
+    error_interval,
+    holm,
     mean_interval,
     paired_difference,
     partial_rank_correlation,
     rank_correlation,
+    sampling_interval,
     trend,
 )
 from mechanisms.validation import InvalidValue
@@ -209,3 +215,77 @@ class TestAuc:
         shuffled = pd.Series([True, False], index=[1, 0])
         with pytest.raises(InvalidValue, match=r"index of label = \[1, 0\]"):
             auc(pd.Series([1.0, 2.0]), shuffled)
+
+
+class TestLimits:
+    @pytest.mark.parametrize(("n", "shown"), [(3, 0.22), (5, 0.64), (10, 0.99)])
+    def test_power_of_an_equivalence_against_simulated_trials(self, n: int, shown: float) -> None:
+        """A true 0 within ± 0.05 at a standard deviation of 0.03: shares of trials that somebody else simulated, and our own."""
+        assert equivalence_power(n, 0.03, 0.05) == pytest.approx(shown, abs=0.01)
+        trials = np.random.default_rng(n).normal(0, 0.03, (4000, n))
+        reach = stats.t.ppf(0.975, n - 1) * trials.std(axis=1, ddof=1) / math.sqrt(n)
+        assert equivalence_power(n, 0.03, 0.05) == pytest.approx((abs(trials.mean(axis=1)) + reach <= 0.05).mean(), abs=0.03)
+
+    def test_the_replicates_of_an_equivalence_are_the_fewest_that_do(self) -> None:
+        for spread in (0.01, 0.03, 0.1, 0.4):
+            needed = equivalence_replicates(spread, 0.05)
+            assert needed is not None
+            assert equivalence_power(needed, spread, 0.05) >= 0.8 > equivalence_power(needed - 1, spread, 0.05)
+        assert equivalence_replicates(2.0, 0.05) is None
+        assert equivalence_replicates(0.0, 0.05) == equivalence_replicates(1e-9, 0.05) == 2
+        assert equivalence_power(1, 0.03, 0.05) == 0
+
+    def test_an_estimate_knows_the_spread_of_its_replicates(self) -> None:
+        values = [0.1, 0.4, 0.2, 0.25]
+        assert mean_interval(values).spread == pytest.approx(np.std(values, ddof=1))
+        assert mean_interval([0.4]).spread == math.inf
+
+    def test_where_all_seeds_agree_there_is_an_exact_p_and_no_interval(self) -> None:
+        x, y, seed = [1, 2, 3] * 3, [9, 5, 1] * 3, np.repeat([0, 1, 2], 3)
+        found = trend(x, y, seed)
+        assert (found.value, found.p) == (-1, pytest.approx(1 / 216))
+        assert found.interval == "3 of 3 seeds, p = 0.0046"
+        assert mean_interval([0.2] * 3).interval == "3 of 3 seeds, p = 0.12"
+        assert (mean_interval([0.0] * 3).p, mean_interval([0.0] * 3).interval) == (1, "3 of 3 seeds")
+        assert mean_interval([0.1, 0.2, 0.3]).interval == "[-0.04841, 0.4484]"
+        assert mean_interval([0.4]).interval == "-"
+
+    def test_the_exact_p_of_a_trend_counts_all_orders(self) -> None:
+        """ρ = ½ in each of two seeds of three levels: of 36 pairs of orders, those whose correlations add up to 1 or more."""
+        found = trend([1, 2, 3] * 2, [1, 3, 2] * 2, [0] * 3 + [1] * 3)
+        values = [rank_correlation([1, 2, 3], order) for order in itertools.permutations([1, 2, 3])]
+        sums = [a + b for a in values for b in values]
+        assert found.p == pytest.approx(np.mean([total >= 1 - 1e-9 for total in sums]))
+        ties = trend([1, 2, 3] * 2, [1, 1, 2] * 2, [0] * 3 + [1] * 3)
+        assert ties.p == pytest.approx(1 / 9)
+        assert trend([1, 2] * 2, [3, 3] * 2, [0, 0, 1, 1]).p == 1
+        long = list(range(9))
+        assert trend(long * 2, long * 2, [0] * 9 + [1] * 9).p is None
+
+    @pytest.mark.parametrize(("wrong", "images"), [(0, 450), (3, 450), (225, 450), (450, 450), (1, 1)])
+    def test_the_sampling_error_of_an_error_is_wilsons(self, wrong: int, images: int) -> None:
+        expected = stats.binomtest(wrong, images).proportion_ci(method="wilson")
+        assert sampling_interval(wrong / images, images) == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+    def test_an_error_has_the_uncertainty_of_its_images_however_alike_the_seeds(self) -> None:
+        """0.7 % of 450 images: about ± 0.8 points, whether or not seeds differ."""
+        alike = error_interval([0.007] * 3, 450)
+        assert 0.008 < alike.high - alike.value < 0.0135
+        assert 0.004 < alike.value - alike.low < 0.007
+        spread = [0.3, 0.35, 0.4]
+        seeds, both = mean_interval(spread), error_interval(spread, 450)
+        assert both.high - both.value > seeds.high - seeds.value
+        assert error_interval(spread, 10**9).high == pytest.approx(seeds.high, abs=1e-4)
+        with pytest.raises(InvalidValue, match="images"):
+            error_interval(spread, 0)
+
+    def test_holm_against_its_definition(self) -> None:
+        """Of four tests the smallest counts four times, the next three times; none is smaller than one before it."""
+        np.testing.assert_allclose(holm([0.04, 0.01, 0.03, 0.5]), [0.09, 0.04, 0.09, 0.5])
+        np.testing.assert_allclose(holm([0.9, 0.8]), [1, 1])
+        with pytest.raises(InvalidValue, match="probabilities"):
+            holm([1.2])
+
+    def test_holm_holds_the_rate_of_a_single_false_finding(self) -> None:
+        found = [(holm(p) <= 0.05).any() for p in np.random.default_rng(3).uniform(size=(2000, 19))]
+        assert np.mean(found) < 0.05 + 4 * math.sqrt(0.05 / 2000)

@@ -120,7 +120,7 @@ class ShiftedProduct(AbstractGradient):
 
     @staticmethod
     def visit_law(fields: Fields) -> tuple[np.ndarray, np.ndarray] | None:
-        """B trials with probability p."""
+        """The parameters of a binomial draw: B trials, each with probability p."""
         return fields["batch_size"], fields["p"]
 
 

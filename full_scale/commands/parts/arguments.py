@@ -30,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "overrides", nargs="*", metavar="field=value", help="fields of a named network, or arguments of the callable"
     )
     parser.add_argument("--weights", type=Path, metavar="FILE", help="safetensors, or what torch.save wrote (weights only)")
+    parser.add_argument("--weights-key", metavar="KEY", help="key or prefix of the weights in it, where several fit (.: none)")
     parser.add_argument("--input", metavar="1,3,224,224", help="size of an input; known of a record")
     parser.add_argument("--classes", type=int, metavar="N", help="of a named network (10, or those of the record)")
     parser.add_argument("--data", metavar="FILE", help="images in .npy or .npz, as the network sees them, or a data set's name")
@@ -83,7 +84,10 @@ def _network(options: argparse.Namespace, size: tuple[int, ...]) -> nn.Module:
     model, has_own = network_of(options.model, options.overrides, size, options.classes)
     if options.weights is None and not has_own:
         raise UserError(f"{options.model} says what the network is but holds no weights: give them with --weights FILE")
-    return model.eval() if options.weights is None else with_weights(model, options.weights).eval()
+    if options.weights is None:
+        require(options.weights_key is None, "--weights-key", options.weights_key, "it with --weights FILE")
+        return model.eval()
+    return with_weights(model, options.weights, options.weights_key).eval()
 
 
 def _size(options: argparse.Namespace) -> tuple[int, ...]:

@@ -7,25 +7,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mechanisms.validation import UserError, first_line
+from full_scale.commands.parts.names import COUNTER, TOP, Placed, few, flat, placed
+from mechanisms.system.progress import say
+from mechanisms.validation import UserError, first_line, require
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-NESTED = ("state_dict", "model_state_dict", "model", "module", "net", "network")
-"""Keys under which training programs save the weights beside other things."""
-PREFIXES = ("module.", "_orig_mod.")
-"""What data parallelism and compilation put before every name."""
 VARIANCE = "running_var"
-COUNTER = "num_batches_tracked"
-"""A buffer that older files lack, and that no output depends on."""
 
 
-def with_weights(model: nn.Module, file: Path) -> nn.Module:
+def with_weights(model: nn.Module, file: Path, key: str | None = None) -> nn.Module:
     """The network with the weights of a file: itself, or for a file of `full_scale.removal.save` a smaller copy.
 
+    The weights may stand below any key and behind any prefix, beside other things: what is read is said in one line then.
+    `key` is the key or prefix where several fit (`.`: none).
+
     Raises:
-        UserError: the file cannot be read, holds more or other things than weights, or the weights do not fit.
+        UserError: the file cannot be read, holds no weights or several that fit, or the weights do not fit.
     """
     if not file.is_file():
         raise UserError(f"there is no file {file}: give the weights as safetensors or as what torch.save wrote")
@@ -33,11 +32,16 @@ def with_weights(model: nn.Module, file: Path) -> nn.Module:
         if _is_shrunk(file):
             from full_scale.removal import load
 
+            require(key is None, "--weights-key", key, "nothing: a file that shrink wrote holds one network")
             return load(file, model)
-        tensors: Any = _read_safetensors(file)
+        content: Any = _read_safetensors(file)
     else:
-        tensors = _state_dict(_read_torch(file), file)
-    _put(model, _without_prefixes(tensors), file)
+        content = _read_torch(file)
+    found = placed(_held(content, file), model.state_dict(), key, file)
+    _put(model, found, file)
+    if found.label or found.beside:
+        beside = f"; left out beside them: {few(found.beside, 5)}" if found.beside else ""
+        say(f"{file}: read {len(found.tensors)} tensors under {found.label or TOP}{beside}")
     return model
 
 
@@ -88,28 +92,23 @@ def _why(problem: Exception) -> str:
     return "it holds a pickled module or other code" if "eights only" in said else first_line(problem)[:120]
 
 
-def _state_dict(content: Any, file: Path) -> Mapping[str, Any]:
-    """The weights in what a file holds: all of it, or what stands under a usual key."""
+def _held(content: Any, file: Path) -> dict[str, Any]:
+    """What a file holds, by its path; raises `UserError` where no weights are among it."""
     import torch
 
-    for candidate in (content, *(content.get(key) for key in NESTED if isinstance(content, Mapping))):
-        if isinstance(candidate, Mapping) and any(isinstance(value, torch.Tensor) for value in candidate.values()):
-            return candidate
-    held = ", ".join(map(str, list(content)[:5])) if isinstance(content, Mapping) else type(content).__name__
-    raise UserError(f"{file} holds no weights but {held or 'nothing'}: save model.state_dict()")
+    held = flat(content)
+    if not any(isinstance(value, torch.Tensor) for value in held.values()):
+        what = ", ".join(map(str, list(content)[:5])) if isinstance(content, Mapping) else type(content).__name__
+        raise UserError(f"{file} holds no weights but {what or 'nothing'}: save model.state_dict()")
+    return held
 
 
-def _without_prefixes(tensors: Mapping[Any, Any]) -> dict[str, Any]:
-    found = {str(name): value for name, value in tensors.items()}
-    while prefix := next((p for p in PREFIXES if found and all(name.startswith(p) for name in found)), None):
-        found = {name.removeprefix(prefix): value for name, value in found.items()}
-    return found
-
-
-def _unfit(name: str, given: Tensor, own: Tensor) -> str:
+def _unfit(name: str, given: Any, own: Any) -> str:
     """Why numbers of the right shape cannot be those of a network; empty if they can."""
     import torch
 
+    if not isinstance(own, torch.Tensor):
+        return ""
     if given.layout != torch.strided or given.is_meta or given.is_quantized:
         return "holds no plain numbers (sparse, quantized, or none at all)"
     if own.is_floating_point() and not given.is_floating_point():
@@ -117,19 +116,24 @@ def _unfit(name: str, given: Tensor, own: Tensor) -> str:
     return "is negative in places" if name.endswith(VARIANCE) and bool((given.float() < 0).any()) else ""
 
 
-def _put(model: nn.Module, tensors: dict[str, Any], file: Path) -> None:
-    own = model.state_dict()
-    strange = [f"{name} is not in the network" for name in tensors if name not in own]
-    missing = [f"{name} is not in the file" for name in own if name not in tensors and not name.endswith(COUNTER)]
+def _put(model: nn.Module, found: Placed, file: Path) -> None:
+    own, tensors = model.state_dict(), found.tensors
+    missing = [name for name in own if name not in tensors and not name.endswith(COUNTER)]
+    sizes = {name: (getattr(tensors[name], "shape", None), getattr(own[name], "shape", None)) for name in tensors}
     shapes = [
-        f"{name} has shape {tuple(getattr(tensors[name], 'shape', ()))} in the file and {tuple(own[name].shape)} in the network"
-        for name in own
-        if name in tensors and getattr(tensors[name], "shape", None) != own[name].shape
+        f"{name} has shape {tuple(given or ())} in the file and {tuple(wanted or ())} in the network"
+        for name, (given, wanted) in sizes.items()
+        if given != wanted
     ]
-    problems = [*shapes, *missing, *strange] or [
-        f"{name} {why}" for name in own if name in tensors and (why := _unfit(name, tensors[name], own[name]))
-    ]
+    problems = [
+        *shapes,
+        *(f"{name} is not in the file" for name in missing),
+        *(f"{name} is not in the network" for name in found.strange),
+    ] or [f"{name} {why}" for name in tensors if (why := _unfit(name, tensors[name], own[name]))]
     if problems:
         more = f", and {len(problems) - 1} more differences" if len(problems) > 1 else ""
-        raise UserError(f"the weights do not fit: {problems[0]}{more} ({file}): give those of this {type(model).__name__}")
+        if missing or found.strange:
+            more += f"; in the network alone: {few(missing)}; in the file alone: {few(found.strange)}"
+        where = f"{file}, under {found.label}" if found.label else f"{file}"
+        raise UserError(f"the weights do not fit: {problems[0]}{more} ({where}): give those of this {type(model).__name__}")
     model.load_state_dict(tensors, strict=False)

@@ -1,16 +1,16 @@
-"""CIFAR-10 and CIFAR-100 as published: a tar.gz of pickles or of binary files, or the folder that it unpacks to."""
+"""CIFAR-10 and CIFAR-100 as published: a tar (packed or not) of pickles or of binary files, or the folder that it unpacks to."""
 
 from __future__ import annotations
 
 import tarfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from full_scale.data.arrays import Stored
-from full_scale.data.files.location import Source, missing, present, reading, verified
+from full_scale.data.files.location import Source, missing, present, reading, require_checksum, verified
 from full_scale.data.files.unpickling import parse_plain
 
 PIXELS = 3 * 32 * 32
@@ -36,6 +36,16 @@ class Archive:
         """The files in the folder."""
         return (*self.train, *self.test)
 
+    @property
+    def names(self) -> tuple[str, str]:
+        """What the archive may be called: some programs unpack its outer layer as they fetch it."""
+        return self.source.name, self.source.name.removesuffix(".gz")
+
+    @property
+    def checked_by_members(self) -> bool:
+        """Whether the content of every file is known, so that the packing does not matter."""
+        return all(member.checksum for member in self.members)
+
 
 def read_archives(name: str, folder: Path, archives: tuple[Archive, ...]) -> tuple[Stored, Stored]:
     """The training and the test part of the first form that is there, in the published order.
@@ -44,8 +54,11 @@ def read_archives(name: str, folder: Path, archives: tuple[Archive, ...]) -> tup
         UserError: none is there; a file has a wrong checksum, is damaged, or holds anything but images.
     """
     for archive in archives:
-        if (folder / archive.source.name).is_file():
-            return _joined(archive, dict(_unpacked(verified(folder, archive.source), archive)), folder / archive.source.name)
+        packed = next((path for name in archive.names if (path := folder / name).is_file()), None)
+        if packed is not None:
+            if not archive.checked_by_members:
+                verified(folder, replace(archive.source, name=packed.name))
+            return _joined(archive, dict(_unpacked(packed, archive)), packed)
         inside = folder / archive.folder
         if all((inside / member.name).is_file() for member in archive.members):
             contents = {member.name: verified(inside, member).read_bytes() for member in archive.members}
@@ -58,14 +71,16 @@ def read_archives(name: str, folder: Path, archives: tuple[Archive, ...]) -> tup
 
 def _unpacked(path: Path, archive: Archive) -> Iterator[tuple[str, bytes]]:
     """Name → content of the wanted members; nothing is written, so that no path in an archive is ever followed."""
-    wanted = {f"{archive.folder}/{member.name}": member.name for member in archive.members}
-    with reading(path), tarfile.open(path, "r|gz") as tar:
+    wanted = {f"{archive.folder}/{member.name}": member for member in archive.members}
+    with reading(path), tarfile.open(path, "r|*") as tar:
         for member in tar:
             if member.name in wanted:
                 file = tar.extractfile(member) if member.isfile() and member.size <= LARGEST_MEMBER else None
                 if file is None:
                     raise ValueError(f"{member.name} in it is no file of at most {LARGEST_MEMBER} bytes")
-                yield wanted.pop(member.name), file.read()
+                content = file.read()
+                require_checksum(path / member.name, wanted[member.name], content)
+                yield wanted.pop(member.name).name, content
         if wanted:
             raise ValueError(f"{next(iter(wanted))} is not in it")
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self
 import numpy as np
 
 from full_scale.data.base import AbstractExamples, Crop
+from full_scale.data.files.colours import colours
 from mechanisms.system.files import open_regular
 from mechanisms.validation import UserError, require
 
@@ -26,8 +27,9 @@ WORKERS_VARIABLE = "IMPLICIT_SPARSITY_WORKERS"
 MOST_WORKERS = 8
 DRAWS = 4
 """Uniform numbers an image for a random crop: area, aspect ratio, position across and down."""
-FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "PPM")
-SUFFIXES = (".jpeg", ".jpg", ".png", ".bmp", ".webp", ".ppm")
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "PPM", "TIFF")
+SUFFIXES = (".jpeg", ".jpg", ".png", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff")
+"""Source: torchvision.datasets.folder.IMG_EXTENSIONS."""
 LARGEST_PIXELS = 89_478_485
 """The number of pixels from which on Pillow suspects a decompression bomb."""
 MARGIN = 224 / 256
@@ -153,10 +155,10 @@ class _Decoder:
 def decode(path: str | Path, side: int, draws: np.ndarray | None) -> np.ndarray:
     """The pixels of an image file, uint8 of shape (side, side, 3): a random crop by `DRAWS` uniform numbers, or its middle.
 
-    An image that is side × side already is shown whole in the evaluation view.
+    What they mean is decided by `colours`. An image that is side × side already is shown whole in the evaluation view.
 
     Raises:
-        ValueError: it is larger than `LARGEST_PIXELS`, or Pillow raises an error of its own.
+        ValueError: it is larger than `LARGEST_PIXELS`, its colours are not known, or Pillow raises an error of its own.
     """
     from PIL import Image
 
@@ -166,8 +168,9 @@ def decode(path: str | Path, side: int, draws: np.ndarray | None) -> np.ndarray:
             width, height = image.size
             if width * height > LARGEST_PIXELS:
                 raise ValueError(f"{width} × {height} pixels are more than {LARGEST_PIXELS}")
-            box = _middle(width, height, side) if draws is None else _random_box(width, height, draws)
-            whole = image.convert("RGB")
+            whole = colours(image)
+    width, height = whole.size
+    box = _middle(width, height, side) if draws is None else _random_box(width, height, draws)
     if box != (0, 0, side, side):
         whole = whole.resize((side, side), Image.Resampling.BILINEAR, box=box)
     return np.asarray(whole)

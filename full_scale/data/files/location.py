@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -69,12 +70,12 @@ def verified(folder: Path, source: Source) -> Path:
     return path
 
 
-def require_checksum(path: Path, source: Source) -> None:
-    """Raises `UserError` unless the file has the checksum of the source, where one is known."""
+def require_checksum(path: Path, source: Source, content: bytes | None = None) -> None:
+    """Raises `UserError` unless the file, or this content of it, has the checksum of the source, where one is known."""
     kind, _, expected = source.checksum.partition(":")
     if not kind:
         return
-    with path.open("rb") as file:
+    with path.open("rb") if content is None else io.BytesIO(content) as file:
         found = hashlib.file_digest(file, lambda: hashlib.new(kind, usedforsecurity=False)).hexdigest()
     if found != expected:
         raise UserError(f"{path}: wrong checksum, {kind} is {found} and not {expected}: get {source.name} again")

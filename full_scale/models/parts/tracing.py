@@ -6,13 +6,19 @@ from collections import Counter
 from typing import Any
 
 import torch
-from torch import fx, nn
+from torch import Tensor, fx, nn
 from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.instancenorm import _InstanceNorm
 
+from full_scale.models.parts.wrappers import uncompiled
 from mechanisms.validation import UserError
 
-MAKERS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
-NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.SyncBatchNorm, nn.GroupNorm, nn.InstanceNorm2d)
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+MAKERS = (*CONVOLUTIONS, nn.Linear)
+NORMS = (_BatchNorm, nn.GroupNorm, _InstanceNorm)
+FROZEN_NORM = ("weight", "bias", "running_mean", "running_var")
+"""What a normalization with fixed statistics holds, by whatever class and package."""
 ACTIVATIONS = (
     *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.RReLU, nn.ELU, nn.CELU, nn.SELU, nn.GELU, nn.SiLU, nn.Mish),
     *(nn.Hardswish, nn.Hardtanh, nn.Hardsigmoid, nn.Softplus, nn.Sigmoid, nn.Tanh),
@@ -23,6 +29,11 @@ FUNCTIONAL_ACTIVATIONS: dict[Any, type[nn.Module]] = {
     **dict.fromkeys((functional.elu, functional.elu_), nn.ELU),
     **dict.fromkeys((torch.sigmoid, functional.sigmoid, "sigmoid"), nn.Sigmoid),
     **dict.fromkeys((torch.tanh, functional.tanh, "tanh"), nn.Tanh),
+    **dict.fromkeys((torch.selu, torch.selu_, functional.selu, functional.selu_), nn.SELU),
+    **dict.fromkeys((torch.celu, torch.celu_, functional.celu, functional.celu_), nn.CELU),
+    **dict.fromkeys((functional.hardtanh, functional.hardtanh_), nn.Hardtanh),
+    functional.hardsigmoid: nn.Hardsigmoid,
+    functional.softplus: nn.Softplus,
     functional.relu6: nn.ReLU6,
     functional.gelu: nn.GELU,
     functional.silu: nn.SiLU,
@@ -31,15 +42,58 @@ FUNCTIONAL_ACTIVATIONS: dict[Any, type[nn.Module]] = {
 }
 """Function or name of a tensor's method → the module that does the same."""
 
-_POOLS = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.LPPool2d, nn.FractionalMaxPool2d)
-_DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.AlphaDropout, nn.FeatureAlphaDropout)
+_POOLS = (
+    *(nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.LPPool2d, nn.FractionalMaxPool2d),
+    *(nn.MaxPool1d, nn.AvgPool1d, nn.AdaptiveAvgPool1d, nn.AdaptiveMaxPool1d, nn.LPPool1d),
+    *(nn.MaxPool3d, nn.AvgPool3d, nn.AdaptiveAvgPool3d, nn.AdaptiveMaxPool3d, nn.LPPool3d, nn.FractionalMaxPool3d),
+)
+_DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 _PER_FEATURE_MODULES = (*_POOLS, *_DROPOUTS, nn.Identity)
 _PER_FEATURE_FUNCTIONS = (
     *(functional.max_pool2d, functional.avg_pool2d, functional.adaptive_avg_pool2d, functional.adaptive_max_pool2d),
     *(functional.dropout, functional.dropout1d, functional.dropout2d, "contiguous"),
 )
 _SIZES = (getattr, "size", "dim")
-_POSITIONS = ([[2, 3]], [[-2, -1]], [[-1, -2]])
+_POSITIONS = ([[2, 3]], [[-2, -1]], [[-1, -2]], [[2, 3, 4]], [[-3, -2, -1]])
+
+
+def is_norm(part: object) -> bool:
+    """Whether a module normalizes channel by channel, whatever package its class is of; it may apply an activation, too."""
+    return isinstance(part, NORMS) or (
+        isinstance(part, nn.Module) and all(isinstance(getattr(part, name, None), Tensor) for name in FROZEN_NORM)
+    )
+
+
+def normalizes(part: nn.Module) -> bool:
+    """Whether a module normalizes in some way, over channels or otherwise, by what it is or is called."""
+    return is_norm(part) or ("Norm" in type(part).__name__ and isinstance(getattr(part, "weight", None), Tensor))
+
+
+def is_closed(part: nn.Module) -> bool:
+    """Whether a module of torch does more with weights than a convolution, linear map, normalization or table: attention."""
+    return not isinstance(part, (*MAKERS, nn.Embedding)) and any(weight.dim() > 1 for weight in part.parameters())
+
+
+def is_plain(norm: object) -> bool:
+    """Whether a normalization is one of torch itself, which does nothing after it has scaled and shifted."""
+    return type(norm).__module__.startswith("torch.nn.")
+
+
+class _Tracer(fx.Tracer):
+    """Goes into what a network is made of, down to layers: of torch, and of classes that others derived from these."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        """Whether a call of a module is recorded as such."""
+        return (
+            super().is_leaf_module(m, module_qualified_name) or is_norm(m) or (isinstance(m, MAKERS) and not list(m.children()))
+        )
+
+    def call_module(self, m: nn.Module, forward: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Records a call of a module, of a compiled one as it was written."""
+        plain = uncompiled(m)
+        if plain is not m or getattr(m, "_compiled_call_impl", None) is not None:
+            forward = plain.forward
+        return super().call_module(plain, forward, args, kwargs)
 
 
 class Trace:
@@ -51,7 +105,7 @@ class Trace:
 
     def __init__(self, module: nn.Module) -> None:
         try:
-            self.graph = fx.Tracer().trace(module)
+            self.graph = _Tracer().trace(module)
         except Exception as error:
             first = (str(error).strip().splitlines() or [""])[0]
             raise UserError(
@@ -94,6 +148,11 @@ class Trace:
     def is_known(self, node: fx.Node) -> bool:
         """Whether what this call does to its inputs is known here, or it has several; a function of one input may be anything."""
         return node.op in ("call_module", "output") or len(node.all_input_nodes) != 1 or self.flattens(node)
+
+    def said(self, node: fx.Node) -> str:
+        """What a call is called."""
+        part = self.called(node)
+        return str(getattr(node.target, "__name__", node.target)) if part is None else type(part).__name__
 
     def _is_per_feature(self, node: fx.Node) -> bool:
         return isinstance(self.called(node), _PER_FEATURE_MODULES) or node.target in _PER_FEATURE_FUNCTIONS

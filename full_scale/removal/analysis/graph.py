@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import logging
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -13,6 +15,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn.parameter import is_lazy
 
+from full_scale.removal.analysis.untouched import tensors_in_attributes, untouched
 from mechanisms.validation import UserError, first_line
 
 Inputs = tuple[Tensor, ...]
@@ -35,8 +38,28 @@ class TracedNetwork:
     shared: frozenset[str]
 
 
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Within it, torch prints neither warnings nor the graphs that it cannot follow: what is wrong is said in one line."""
+    top = logging.getLogger("torch")
+    made = [logger for name, logger in logging.root.manager.loggerDict.items() if name.startswith("torch.")]
+    own = [logger for logger in made if isinstance(logger, logging.Logger) and not logger.disabled]
+    level = top.level
+    try:
+        top.setLevel(logging.CRITICAL + 1)  # for loggers that are made within
+        for logger in own:
+            logger.disabled = True
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        top.setLevel(level)
+        for logger in own:
+            logger.disabled = False
+
+
 def structural_copy(module: nn.Module, convert: Callable[[Tensor], Tensor] | None = None) -> nn.Module:
-    """A copy of a module that shares the parameters, or holds what `convert` makes of them; buffers are always copied.
+    """A copy of a module that shares the parameters, or holds what `convert` makes of them; all other tensors are copied.
 
     Raises:
         UserError: the module holds something that cannot be copied.
@@ -47,8 +70,8 @@ def structural_copy(module: nn.Module, convert: Callable[[Tensor], Tensor] | Non
             memo[id(tensor)] = nn.Parameter(convert(tensor), tensor.requires_grad) if convert else tensor
         else:
             memo[id(tensor)] = convert(tensor) if convert else tensor.detach().clone()
-    for tensor in (held for part in module.modules() for held in vars(part).values() if isinstance(held, Tensor)):
-        memo.setdefault(id(tensor), tensor.detach())  # deepcopy refuses what autograd has made, as weight_norm and prune keep it
+    for tensor in tensors_in_attributes(module):
+        memo.setdefault(id(tensor), tensor.detach().clone())  # deepcopy refuses what autograd has made, as weight_norm keeps it
     try:
         return copy.deepcopy(module, memo)
     except Exception as problem:
@@ -60,7 +83,7 @@ def to_double(tensor: Tensor) -> Tensor:
     return tensor.detach().double().clone() if tensor.is_floating_point() else tensor.detach().clone()
 
 
-def _in_plain_order(tensor: Tensor) -> Tensor:
+def in_plain_order(tensor: Tensor) -> Tensor:
     """The tensor with its last axis the innermost in memory, as `torch.empty` has it; buffers are always copied.
 
     Parameters in another order (channels last) make torch add copies to a graph. Strides of axes of length 1 count there too, so
@@ -112,8 +135,9 @@ def trace(module: nn.Module, inputs: Inputs) -> TracedNetwork:
     Raises:
         UserError: the inputs do not fit, or what the network does cannot be written as one graph.
     """
-    network = structural_copy(module, _in_plain_order).eval()
-    program = _export(network, tuple(_in_plain_order(part) for part in inputs))
+    network = structural_copy(module, in_plain_order).eval()
+    with untouched(module):
+        program = _export(network, tuple(in_plain_order(part) for part in inputs))
     kinds = program.graph_signature.input_specs
     names = {spec.arg.name: spec.target for spec in kinds if spec.kind in (Kind.PARAMETER, Kind.BUFFER) and spec.target}
     values = dict(program.state_dict) | dict(program.constants)
@@ -143,8 +167,7 @@ def _export(network: nn.Module, inputs: Inputs) -> torch.export.ExportedProgram:
     attempts: tuple[Callable[[], nn.Module], ...] = (lambda: network, lambda: fx.symbolic_trace(network))
     for attempt in attempts:
         try:
-            with warnings.catch_warnings(), torch.no_grad():
-                warnings.simplefilter("ignore")
+            with quiet(), torch.no_grad():
                 program: torch.export.ExportedProgram = torch.export.export(attempt(), inputs).run_decompositions({})
                 return program
         except Exception as problem:

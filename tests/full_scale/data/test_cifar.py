@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gzip
 import hashlib
 import pickle
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from full_scale.data.base import Examples
 from full_scale.data.cifar10 import Cifar10, Cifar10Exact, Cifar10Jpeg
 from full_scale.data.cifar100 import Cifar100
 from full_scale.data.files.location import DOWNLOAD_VARIABLE, Source
-from full_scale.data.stored import AbstractStoredDataset
+from full_scale.data.stored import AbstractStoredDataset, Known
 from mechanisms.validation import UserError
 
 TRAIN, TEST = 100, 100
@@ -57,6 +58,7 @@ def dataset(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(found, "archives", unchecked)
     monkeypatch.setattr(found, "stored_train", TRAIN * len(unchecked[0].train))
     monkeypatch.setattr(found, "stored_test", TEST)
+    monkeypatch.setattr(found, "known", ())
     return found
 
 
@@ -114,6 +116,54 @@ def test_a_wrong_checksum_is_refused_before_anything_is_read(
     refused(dataset, "wrong checksum, md5 is [0-9a-f]{32} and not 0000")
 
 
+@pytest.mark.parametrize("packing", ["other compression", "no compression", "no compression, own name"])
+def test_the_content_of_the_members_counts_and_not_the_packing(
+    packing: str,
+    folder: Path,
+    dataset: type[Any],
+    published: Published,
+    tar_gz: Callable[..., bytes],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def checked(sources: tuple[Source, ...]) -> tuple[Source, ...]:
+        digests = [hashlib.md5(published.python[source.name]).hexdigest() for source in sources]
+        return tuple(Source(source.name, f"md5:{digest}") for source, digest in zip(sources, digests, strict=True))
+
+    python, binary = dataset.archives
+    source = dataclasses.replace(python.source, checksum="md5:" + "0" * 32)
+    python = dataclasses.replace(python, source=source, train=checked(python.train), test=checked(python.test))
+    monkeypatch.setattr(dataset, "archives", (python, binary))
+    for changed in (True, False):
+        last = python.test[0].name
+        contents = published.python | ({last: published.python[last] + b"."} if changed else {})
+        path = place(folder, python, contents, tar_gz)
+        plain = gzip.decompress(path.read_bytes())
+        path.write_bytes(gzip.compress(plain, 1) if packing == "other compression" else plain)
+        if packing.endswith("own name"):
+            path.replace(path.with_suffix(""))
+        if changed:
+            refused(dataset, f"{last}: wrong checksum")
+        else:
+            assert len(dataset().load().train) == dataset.stored_train
+
+
+def test_known_stretches_are_compared_in_every_form(
+    folder: Path, dataset: type[Any], published: Published, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place(folder, dataset.archives[1], published.binary, None)
+    _, test = dataset.read(folder)
+    digests = [hashlib.md5(np.ascontiguousarray(test.images[5:9]).tobytes()).hexdigest(), "0" * 32]
+    monkeypatch.setattr(dataset, "known", (Known("test", 5, 9, *digests),))
+    refused(dataset, f"test labels 5 to 8 in {folder} have md5")
+
+
+def test_uneven_classes_are_refused(folder: Path, dataset: type[Any], published: Published) -> None:
+    name = dataset.archives[1].test[0].name
+    row = len(published.binary[name]) // TEST
+    place(folder, dataset.archives[1], {**published.binary, name: published.binary[name][:row] * TEST}, None)
+    refused(dataset, "the test part in .* has 0 to 100 images of a class and not")
+
+
 def test_a_pickle_that_would_run_something_is_refused_and_does_not_run(
     folder: Path, dataset: type[Any], published: Published
 ) -> None:
@@ -162,7 +212,7 @@ def test_no_path_in_an_archive_is_followed(
     ("change", "text"),
     [
         (lambda content: content[:-1], "no whole number of images"),
-        (lambda content: content[: len(content) // 2], "the files hold"),
+        (lambda content: content[: len(content) // 2], "the files hold|images of a class"),
         (lambda content: b"\xff" * len(content), "labels in .* go from .* to 255, outside 0 to"),
     ],
 )

@@ -105,6 +105,59 @@ def test_any_folder(part: str, folder: Path) -> None:
     refused(ImageFolder(folder="mine", classes=3), "has 2 class folders and not 3: set data.classes to their number")
 
 
+def stored(folder: Path, *names: str) -> None:
+    """A picture of every name in both classes of both parts."""
+    for part in ("train", "test"):
+        for name in ("cat", "dog"):
+            for file in names:
+                picture(folder / "mine" / part / name / file)
+
+
+def test_every_image_is_found_however_deep_and_of_every_kind(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stored(folder, "b.png", "a.TIF", "day/2/c.tiff", "day.jpg/d.pgm", "images/e.webp", "f.ppm")
+    data = ImageFolder(folder="mine", classes=2, side=8).load()
+    assert data.train.labels.tolist() == [0] * 6 + [1] * 6
+    names = [name.decode() for name in data.train.names[:6]]  # type: ignore[attr-defined]
+    below = ["a.TIF", "b.png", "day.jpg/d.pgm", "day/2/c.tiff", "f.ppm", "images/e.webp"]
+    assert sorted(names) == [f"train/cat/{name}" for name in below]
+    assert len(list(data.test.batches([np.arange(12)]))) == 1
+    assert capsys.readouterr().err == ""
+
+
+def test_hidden_files_are_passed_over_and_other_kinds_are_counted(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stored(folder, "a.png", "._a.png", ".thumbs/a.png", "b.gif", "deep/c.jfif", "deep/d.GIF", "deep/list", "e.jfif")
+    picture(folder / "mine" / "train" / "lost.png")
+    assert len(ImageFolder(folder="mine", classes=2, side=8).load().train) == 2
+    said = capsys.readouterr().err.splitlines()
+    train, test = (str(folder / "mine" / part) for part in ("train", "test"))
+    assert len(said) == 2
+    for place, line in zip((train, test), said, strict=True):
+        assert line.startswith(f"{place}: left out ")
+        assert all(counted in line for counted in ("4 .gif", "4 .jfif", "2 without a suffix"))
+    assert ["1 .png" in line for line in said] == [True, False]
+
+
+def test_a_link_to_a_folder_is_followed_once(folder: Path) -> None:
+    stored(folder, "a.png")
+    picture(folder / "elsewhere" / "b.png")
+    (folder / "mine" / "train" / "cat" / "more").symlink_to(folder / "elsewhere")
+    (folder / "elsewhere" / "back").symlink_to(folder / "mine" / "train" / "cat")
+    assert ImageFolder(folder="mine", classes=2, side=8).load().train.labels.tolist() == [0, 0, 1]
+
+
+def test_a_validation_folder_beside_the_test_folder_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stored(folder, "a.png")
+    picture(folder / "mine" / "val" / "cat" / "a.png")
+    ImageFolder(folder="mine", classes=2, side=8).load()
+    assert f"{folder / 'mine' / 'val'} is left out: the test part is" in capsys.readouterr().err
+
+
+def test_images_that_a_list_does_not_name_are_counted(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    picture(tiny / "val" / "images" / "val_99.JPEG")
+    assert len(TinyImageNet().load().test) == 6
+    assert f"{tiny / 'val' / 'images'}: left out 1 .jpeg;" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("dataset", "where"), [(TinyImageNet(), "tiny-imagenet-200"), (ImageNet(), "imagenet"), (ImageFolder(folder="mine"), "mine")]
 )

@@ -17,6 +17,7 @@ from PIL import Image
 from full_scale.data.base import Examples
 from full_scale.data.files.location import Source
 from full_scale.data.mnist import IDX, FashionMnist, Mnist
+from full_scale.data.stored import Known
 from mechanisms.validation import UserError
 
 TRAIN, TEST = 30, 20
@@ -44,6 +45,7 @@ def dataset(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(found, "sources", tuple(dataclasses.replace(source, checksum="") for source in found.sources))
     monkeypatch.setattr(found, "stored_train", TRAIN)
     monkeypatch.setattr(found, "stored_test", TEST)
+    monkeypatch.setattr(found, "known", ())
     return found
 
 
@@ -51,7 +53,8 @@ def dataset(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 def small_mnist(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Mnist, "stored_train", TRAIN)
     monkeypatch.setattr(Mnist, "stored_test", TEST)
-    monkeypatch.setattr(Mnist, "digests", {k: hashlib.md5(v.tobytes()).hexdigest() for k, v in ARRAYS.items()})
+    digests = [hashlib.md5(array.tobytes()).hexdigest() for array in ARRAYS.values()]
+    monkeypatch.setattr(Mnist, "known", (Known("train", 0, TRAIN, *digests[:2]), Known("test", 0, TEST, *digests[2:])))
 
 
 def place(folder: Path, dataset: type[Any], packed: bool = True, **changed: bytes) -> Path:
@@ -129,10 +132,59 @@ def test_the_npz_is_read(folder: Path, small_mnist: None) -> None:
     assert np.array_equal(test.labels, ARRAYS["y_test"])
 
 
+@pytest.mark.parametrize("form", ["packed", "repacked", "plain", "plain named .gz"])
+@pytest.mark.parametrize("array", [None, *ARRAYS])
+def test_the_content_counts_in_every_form(array: str | None, form: str, folder: Path, small_mnist: None) -> None:
+    changed = {} if array is None else {array: idx((ARRAYS[array] + 1) % 10)}
+    inside = place(folder, Mnist, form != "plain", **changed)
+    for path in inside.iterdir():
+        if form == "repacked":
+            path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()), 1))
+        elif form == "plain named .gz":
+            path.write_bytes(gzip.decompress(path.read_bytes()))
+    if array is None:
+        assert len(Mnist().load().train) == TRAIN
+    else:
+        kind, part = {"x": "images", "y": "labels"}[array[0]], array[2:]
+        refused(Mnist, f"data=mnist: {part} {kind} 0 to {len(ARRAYS[array]) - 1} in {folder} have md5")
+
+
+def test_black_images_of_one_label_are_no_mnist(folder: Path) -> None:
+    inside = folder / "mnist"
+    inside.mkdir()
+    for name, count in zip(IDX, (60_000, 60_000, 10_000, 10_000), strict=True):
+        (inside / name).write_bytes(idx(np.zeros((count, 28, 28) if "idx3" in name else count, np.uint8)))
+    refused(Mnist, "train images 0 to 59999 in .* have md5 .* and not 6510e85a")
+
+
+def test_a_packing_that_is_not_the_published_one_is_refused_where_only_that_is_known(
+    folder: Path, dataset: type[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dataset, "sources", tuple(dataclasses.replace(s, checksum="md5:" + "0" * 32) for s in dataset.sources))
+    place(folder, dataset)
+    refused(dataset, f"{IDX[0]}.gz: wrong checksum")
+
+
+def test_a_part_that_is_published_even_must_be(folder: Path, dataset: type[Any]) -> None:
+    place(folder, dataset, y_test=idx(np.zeros(TEST, np.uint8)))
+    if dataset is FashionMnist:
+        refused(dataset, "the test part in .* has 0 to 20 images of a class and not 2")
+    else:
+        assert len(dataset().load().test) == TEST
+
+
+def test_a_training_part_of_one_class_is_refused(folder: Path, dataset: type[Any]) -> None:
+    place(folder, dataset, y_train=idx(np.full(TRAIN, 3, np.uint8)))
+    refused(dataset, "every training label is 3" if dataset is Mnist else "has 0 to 30 images of a class")
+
+
 @pytest.mark.parametrize(
     ("content", "text"),
     [
-        (npz({**ARRAYS, "x_test": ARRAYS["x_test"] + np.uint8(1)}), "x_test has md5 .* and not"),
+        (
+            npz({**ARRAYS, "x_test": ARRAYS["x_test"] + np.uint8(1)}),
+            "test images 0 to 19 in .* have md5 .* get the files again",
+        ),
         (npz({**ARRAYS, "y_test": np.array([object()])}), "holds Python objects"),
         (npz({"x_train": ARRAYS["x_train"]}), "y_train"),
         (npz({**ARRAYS, "x_test": np.zeros(1 << 27, np.uint8)}), "x_test.npy is larger than"),
@@ -182,6 +234,7 @@ def place_sheets(folder: Path, monkeypatch: pytest.MonkeyPatch, images: np.ndarr
 
 
 def test_sheets_serve_as_long_as_they_hold_enough(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FashionMnist, "known", ())
     images = np.random.default_rng(1).integers(0, 256, (1100, 28, 28), np.uint8)
     labels = (np.arange(1100) % 10).astype(np.uint8)
     place_sheets(folder, monkeypatch, images, labels)
@@ -200,7 +253,8 @@ def test_a_sheet_of_another_size_is_refused_before_it_is_decoded(folder: Path, m
 
 
 def test_the_real_mnist_is_what_it_should_be(shared: Path) -> None:
-    train, test = Mnist.read(shared)  # checks the md5 of every array
+    assert len(Mnist().load().train) == 60_000  # checks the md5 of every array
+    train, test = Mnist.read(shared)
     assert (train.images.shape, test.images.shape) == ((60_000, 28, 28, 1), (10_000, 28, 28, 1))
     assert train.labels[:5].tolist() == [5, 0, 4, 1, 9]
 

@@ -62,6 +62,7 @@ def test_files_are_read_once_a_process_and_the_data_are_fresh(
 
     monkeypatch.setattr(dataset, "read", staticmethod(read))
     monkeypatch.setattr(dataset, "classes", 100)
+    monkeypatch.setattr(dataset, "known", ())
     small = dataset(train_images=300, test_images=100)
     first, again = small.load(), small.load()
     assert reads == [folder]

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from full_scale.models.base import FeatureLayer
-from full_scale.models.discovery import feature_layers
+from full_scale.models.discovery import BARE, OUTPUT, feature_layers, listing, survey
 from full_scale.models.parts.activations import with_own_activations
 from mechanisms.validation import UserError
+from tests.full_scale.models.foreign import Frozen, NormAct, Padded
 
 
 class Net(nn.Module):
@@ -251,3 +252,50 @@ def test_a_forward_pass_that_depends_on_values_is_refused() -> None:
     module = Net(lambda m, x: m.next(m.conv(x)) if x.sum() > 0 else m.next(x), conv=conv(), next=head())
     with pytest.raises(UserError, match=r"^the layers of Net cannot be found \(TraceError: [^\n]*$"):
         feature_layers(module)
+
+
+def test_layers_derived_from_torchs_are_layers() -> None:
+    module = nn.Sequential(Padded(4, 4, 3), NormAct(4), conv(), nn.BatchNorm2d(4), nn.ReLU(), head())
+    first, second = feature_layers(module)
+    assert (first.conv, first.norm, first.activation, first.following) == (module[0], module[1], module[1], module[2])
+    assert second.name == "2"
+
+
+def test_what_a_training_cannot_move_or_hold_is_no_layer_of_it() -> None:
+    """Frozen scales are no parameters, and maps of one axis are no images; a survey has both."""
+    frozen = nn.Sequential(conv(), Frozen(4), nn.ReLU(), head())
+    lines = nn.Sequential(
+        nn.Conv1d(4, 4, 3), nn.BatchNorm1d(4), nn.ReLU(), nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(4, 3)
+    )
+    for module in (frozen, lines):
+        assert names(module) == []
+        assert [layer.name for layer in survey(module)[0]] == ["0"]
+
+
+def test_why_a_layer_makes_no_features() -> None:
+    def forward(m: Net, x: Tensor) -> Tensor:
+        x = m.norm(m.clamped(x)).clamp(min=0)
+        x = m.twice(m.relu(m.twice(x)))
+        x = m.plain(x)
+        x = m.unscaled(m.before(x))
+        x = m.left(x) + functional.conv2d(x, m.inside.weight, padding=1)
+        return m.next(m.last(x.relu()))
+
+    convolutions = {name: conv() for name in ("clamped", "twice", "plain", "before", "left", "inside", "last")}
+    parts = {"norm": nn.BatchNorm2d(4), "relu": nn.ReLU(), "unscaled": nn.BatchNorm2d(4, affine=False), "next": head()}
+    layers, left_out = survey(Net(forward, **convolutions, **parts))
+    assert layers == ()
+    assert {part.name: part.reason for part in left_out} == {
+        "clamped": "read by clamp, which is not known here",
+        "twice": "it is called more than once or shares a weight",
+        "plain": BARE,
+        "before": "its BatchNorm2d has no scales and shifts",
+        "left": BARE,
+        "inside": "a function uses its weights",
+        "last": BARE,
+        "next.2": OUTPUT,
+        "norm": "it normalizes no layer of features",
+        "unscaled": "it normalizes no layer of features",
+    }
+    assert listing(left_out).startswith("1 Conv2d (read by clamp, which is not known here); ")
+    assert OUTPUT not in listing(left_out)

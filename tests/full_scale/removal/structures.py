@@ -1,5 +1,7 @@
 """One small network for each structure that removal has to understand, with BatchNorms whose first features are dead."""
 
+import types
+
 import torch
 from torch import nn
 
@@ -201,6 +203,65 @@ class Branched(nn.Module):
         return x + torch.relu(x - 100) if x.shape[1] < 8 else x
 
 
+class Columns(nn.Module):
+    """Reads columns whose numbers depend on the number of channels, where it does not show."""
+
+    def __init__(self, beyond):
+        super().__init__()
+        self.beyond = beyond
+
+    def forward(self, x):
+        columns = x[..., : 2 * x.shape[1]] if self.beyond else x[..., x.shape[1] // 4 : x.shape[1] // 4 + 1]
+        return x + torch.relu(columns.amax(3, keepdim=True) - 1e3)
+
+
+class Wide(nn.Module):
+    """Does something else for images that are wider than it has channels, which the example is not."""
+
+    def forward(self, x):
+        return x + torch.relu(x - 1e3) if x.shape[3] > 8 * x.shape[1] else x
+
+
+class Padded(nn.Module):
+    """Pads by a remainder that depends on the number of channels at other sizes than the example's."""
+
+    def forward(self, x):
+        padded = nn.functional.pad(x, (0, x.shape[3] // 12 % x.shape[1], 0, 0), mode="replicate")
+        return x + padded.mean(3, keepdim=True)
+
+
+class Unbiased(nn.Conv2d):
+    """A convolution that never reads its bias."""
+
+    def forward(self, x):
+        return nn.functional.conv2d(x, self.weight, stride=self.stride)
+
+
+class UnbiasedLinear(nn.Linear):
+    """A linear map that never reads its bias."""
+
+    def forward(self, x):
+        return x @ self.weight.T if self.training else nn.functional.linear(x, self.weight)
+
+
+def with_own_forward(part):
+    """The module with another function in the place of its forward, which reads no bias."""
+    part.forward = types.MethodType(Unbiased.forward if isinstance(part, nn.Conv2d) else UnbiasedLinear.forward, part)
+    return part
+
+
+class Hidden(nn.Module):
+    """A map that reads all channels beside another one, behind a ReLU that only large inputs open."""
+
+    def __init__(self, part, threshold=1e3):
+        super().__init__()
+        self.part, self.beside, self.threshold = part, nn.Conv2d(8, 8, 1), threshold
+
+    def forward(self, x):
+        found = self.part(x.movedim(1, -1)).movedim(-1, 1) if isinstance(self.part, nn.Linear) else self.part(x)
+        return self.beside(x) + torch.relu(found - self.threshold)
+
+
 def depthwise(**options):
     return nn.Sequential(block(8, 8, groups=8, **options), nn.Conv2d(8, 8, 1, bias=False), nn.BatchNorm2d(8))
 
@@ -251,7 +312,15 @@ LEFT_ALONE = {
 }
 """Networks with a part that removal must leave alone; the second block's features can go all the same."""
 
-WIDTH_IN_CODE = {cls.__name__: (lambda cls=cls: Chain(cls())) for cls in (Offset, Branched)}
+WIDTH_IN_CODE = {
+    **{cls.__name__: (lambda cls=cls: Chain(cls())) for cls in (Offset, Branched, Wide, Padded)},
+    "all columns at this size": lambda: Chain(Columns(beyond=True)),
+    "some columns": lambda: Chain(Columns(beyond=False)),
+    "convolution without its bias": lambda: Chain(Hidden(Unbiased(8, 8, 1, bias=False))),
+    "linear map without its bias": lambda: Chain(Hidden(UnbiasedLinear(8, 8, bias=False))),
+    "convolution with another forward": lambda: Chain(Hidden(with_own_forward(nn.Conv2d(8, 8, 1, bias=False)))),
+    "linear map with another forward": lambda: Chain(Hidden(with_own_forward(nn.Linear(8, 8, bias=False)))),
+}
 """Networks whose code does something else with fewer channels, which random inputs do not show; the first block must stay."""
 
 

@@ -9,13 +9,25 @@ import torch
 from torch import nn
 from torch.nn.utils.prune import l1_unstructured
 
-from full_scale.removal import audit, shrink
+from full_scale.removal import audit, plan, shrink
 from full_scale.removal.assessment import ALIVE, CERTIFIED, PARAMETERS, SCALE, SILENT
-from full_scale.removal.selection import KEPT_CARRIER, KEPT_LAST
+from full_scale.removal.proof import Proof
+from full_scale.removal.selection import KEPT_CARRIER, KEPT_LAST, NOT_ASKED
 from full_scale.removal.shrinking import REFUSED
-from full_scale.removal.verification import differing
+from full_scale.removal.verification import differing, scaled_inputs
 from mechanisms.validation import UserError
-from tests.full_scale.removal.structures import DEAD, LEFT_ALONE, STRUCTURES, WIDTH_IN_CODE, Chain, Residual, block, with_dead
+from tests.full_scale.removal.structures import (
+    DEAD,
+    LEFT_ALONE,
+    STRUCTURES,
+    WIDTH_IN_CODE,
+    Chain,
+    Hidden,
+    Residual,
+    Unbiased,
+    block,
+    with_dead,
+)
 
 IMAGES = torch.randn(2, 3, 12, 12, generator=torch.Generator().manual_seed(1))
 SHIFTS = (0.5, None)
@@ -42,7 +54,7 @@ def test_every_structure_keeps_its_function(name, shift):
     assert report.features["removable"].any()
     assert width(smaller) < width(network)
     assert report.is_exact
-    assert list(report.differences["dtype"]) == ["float64"] * 2
+    assert list(report.differences["dtype"]) == ["float64"] * 3
     for images in (IMAGES, 10 * torch.randn(1, 3, 18, 22)):
         assert gap(network, smaller, images) <= 1e-10
     assert not report.features["reason"].str.startswith(REFUSED).any()
@@ -66,8 +78,40 @@ def test_code_that_computes_with_a_width_is_found_where_it_does_not_show(name):
     smaller, report = shrink(network, IMAGES.double())
     assert smaller.first[0].out_channels == 8
     assert report.features["reason"].str.contains("with fewer channels").any()
+    assert not (report.features["reason"] == NOT_ASKED).any(), "nothing was asked for by name"
     assert smaller.second[0].out_channels == 8 - DEAD
     assert gap(network, smaller, 1e4 * IMAGES) <= 1e-10
+
+
+def test_a_wrong_constant_is_seen_behind_a_relu_that_never_opens(monkeypatch):
+    def twice(tracker, selection, reader, target, changes, fold=plan._fold):
+        fold(tracker, selection, reader, target, changes)
+        if target[0] in changes.additions and reader.weight.startswith("body.part"):
+            changes.additions[target[0]] *= 2
+
+    monkeypatch.setattr(plan, "_fold", twice)
+    network = with_dead(lambda: Chain(Hidden(nn.Conv2d(8, 8, 1), 1e9)), 0.5)
+    _, report = shrink(network, IMAGES)
+    reasons = report.features.query("layer == 'first.1' and kind != 'alive'")["reason"]
+    assert reasons.str.contains(r"conv2d in body.* puts out other numbers").all()
+    assert report.features["removable"].sum() == DEAD
+
+
+def test_inputs_of_other_sizes_open_what_random_ones_do_not(monkeypatch):
+    monkeypatch.setattr(Proof, "problem_of_code", lambda *_: None)
+    _, report = shrink(with_dead(lambda: Chain(Hidden(Unbiased(8, 8, 1, bias=False), 30.0)), 0.5), IMAGES)
+    assert report.features["reason"].str.contains("would change the output").any()
+    assert list(report.differences["input"]) == ["random", "random", "scaled", "random", "random"]
+
+
+def test_inputs_of_other_sizes_stay_in_a_range():
+    found = scaled_inputs((IMAGES,), (torch.tensor([0.0, 1.0, 2.0]), 3.0))
+    low, high, both = (part for (part,) in found)
+    assert torch.equal(low[0, :, 0, 0], torch.tensor([0.0, 1.0, 2.0]).double())
+    assert torch.equal(high, torch.full_like(high, 3.0))
+    assert torch.equal((both == 3) | (both == low), torch.ones_like(both, dtype=torch.bool))
+    assert 0 < (both == 3).double().mean() < 1
+    assert scaled_inputs((torch.zeros(2, 4, dtype=torch.int64),), None) == []
 
 
 @pytest.mark.parametrize("name", ["chain", "residual", "depthwise, linear bottleneck", "U-Net", "pre-activation"])

@@ -1,0 +1,1 @@
+"""What several verbs of `mechanisms` share, and what one of them reads from records."""
