@@ -15,7 +15,7 @@ from toy.layer.simulate import Simulation, builder, run
 from toy.layer.spec import NEGATIVE_SLOPES, LayerSpec
 
 SPEC = LayerSpec(inputs=5, features=7, teacher_features=3, outputs=3, exemplars=60, batch_size=11, replicates=3, steps=30)
-"""Nothing is a multiple of four, so that every loop has a rest."""
+"""Nothing is a multiple of a vector's length, so that every loop has a rest."""
 
 
 def both(spec, seed=1):
