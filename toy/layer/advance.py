@@ -17,6 +17,7 @@ class Advance(Protocol):
         states: the filter states of the rule, each (R, P); updated.
         inputs, targets: the exemplars, (R, N, d) and (R, N, M).
         chosen: the exemplars of each step, (R, T, B) whole numbers, or (R, 1, B) where all steps see the same.
+        gates: what the loss gradient of each parameter is multiplied by, (R, P).
         strengths: λ of each parameter, (P,).
         learning_rate, beside: η_0, and the weight of λ r(w) beside the update at η_0.
         inside: the weight of λ r(w) inside the gradient, 0 or 1.
@@ -27,7 +28,7 @@ class Advance(Protocol):
 
     def __call__(
         self, vectors: np.ndarray, states: Numbers, inputs: np.ndarray, targets: np.ndarray, chosen: np.ndarray,
-        strengths: np.ndarray, learning_rate: float, beside: float, inside: float, scales: np.ndarray,
+        gates: np.ndarray, strengths: np.ndarray, learning_rate: float, beside: float, inside: float, scales: np.ndarray,
         coefficients: Numbers, forces: np.ndarray,
     ) -> None:  # fmt: skip
         """Trains the replicates."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mechanisms.measures.selectivity import activity
+from mechanisms.measures.selectivity import activity, selectivity
 from toy.layer.network import Parts, forward, losses
 from toy.layer.spec import LayerSpec
 
@@ -24,23 +24,26 @@ NAME = "hidden"
 
 @dataclass(frozen=True)
 class Moment:
-    """A record of one step: column name → (R, K); and the loss of each replicate, (R,)."""
+    """A record of one step: column name → (R, K); the learning rate of that step; and the loss of each replicate, (R,)."""
 
     step: int
+    learning_rate: float
     columns: dict[str, np.ndarray]
     loss: np.ndarray
 
 
 @np.errstate(over="ignore", invalid="ignore")
 def measure(
-    spec: LayerSpec, step: int, parts: Parts, forces: Sequence[np.ndarray], inputs: np.ndarray, targets: np.ndarray
-) -> Moment:
+    spec: LayerSpec, step: int, learning_rate: float, parts: Parts, forces: Sequence[np.ndarray],
+    inputs: np.ndarray, targets: np.ndarray,
+) -> Moment:  # fmt: skip
     """The record of a moment, from the exemplars (R, N, d) and (R, N, M); `forces` are those of the scales, each (R, K)."""
-    activities, peaks, loss = [], [], []
+    activities, selectivities, peaks, loss = [], [], [], []
     for one in range(len(inputs)):  # all replicates at once would not fit in the cache
         made = forward(spec, {name: part[one : one + 1] for name, part in parts.items()}, inputs[one : one + 1].swapaxes(1, 2))
         size = np.abs(made.activation[0])
         activities.append(activity(size.T))
+        selectivities.append(selectivity(size.T))
         peaks.append(size.max(-1))
         loss.append(losses(made.outputs, targets[one : one + 1].swapaxes(1, 2))[0])
     columns = {
@@ -49,10 +52,11 @@ def measure(
         "incoming": np.linalg.norm(parts["incoming"], axis=-1),
         "outgoing": np.linalg.norm(parts["outgoing"], axis=-1),
         "activity": np.stack(activities),
+        "selectivity": np.stack(selectivities),
         "max_activation": np.stack(peaks),
         **dict(zip(("loss_force", "reg_force", "denominator"), forces, strict=True)),
     }
-    return Moment(step, columns, np.array(loss))
+    return Moment(step, learning_rate, columns, np.array(loss))
 
 
 def features_table(spec: LayerSpec, moments: Sequence[Moment]) -> pd.DataFrame:
@@ -69,7 +73,7 @@ def curve_table(spec: LayerSpec, moments: Sequence[Moment]) -> pd.DataFrame:
     import pandas as pd
 
     step, replicate = _places([one.step for one in moments], range(spec.replicates))
-    rate = spec.learning_rate * spec.schedule.scale(np.maximum(step - 1, 0), spec.steps)
+    rate = np.repeat([one.learning_rate for one in moments], spec.replicates)
     loss = np.concatenate([one.loss for one in moments])
     return pd.DataFrame({"replicate": replicate, "step": step, "learning_rate": rate, "train_loss": loss})
 

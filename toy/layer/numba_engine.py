@@ -125,19 +125,19 @@ def _trainer(direction: Callable[..., Any], penalty_slope: Callable[..., Any], d
     exactly = set(FAST_SINGLE) if dtype == "float32" else False
 
     @njit(error_model="numpy", nogil=True, fastmath=exactly)
-    def move(w, slopes, state, strengths, fixed, inside, rate, apart, forces):
+    def move(w, slopes, gates, state, strengths, fixed, inside, rate, apart, forces):
         for i in range(w.shape[0]):
             penalty = strengths[i] * penalty_slope(w[i])
             w[i], loss, reg, denominator, following = one_step(
-                w[i], slopes[i], penalty, load(state, i), fixed, inside, rate, apart
+                w[i], gates[i] * slopes[i], penalty, load(state, i), fixed, inside, rate, apart
             )
             store(state, i, following)
             if forces is not None:
                 forces[0, i], forces[1, i], forces[2, i] = loss, reg, denominator
 
     @njit(error_model="numpy", nogil=True)
-    def advance(vectors, states, inputs, targets, chosen, strengths, learning_rate, beside, inside, scales, coefficients,
-                forces, features, numbers, wanted):  # fmt: skip
+    def advance(vectors, states, inputs, targets, chosen, gates, strengths, learning_rate, beside, inside, scales,
+                coefficients, forces, features, numbers, wanted):  # fmt: skip
         like, batch, outputs = vectors.dtype, chosen.shape[2], targets.shape[2]
         slopes = np.empty(vectors.shape[1], like)
         given, wished = np.empty((inputs.shape[2], batch), like), np.empty((outputs, batch), like)
@@ -155,8 +155,8 @@ def _trainer(direction: Callable[..., Any], penalty_slope: Callable[..., Any], d
                 fixed, state = load(coefficients, t), load(states, r)
                 rate, apart = learning_rate * scales[t], beside * scales[t]
                 if t + 1 < scales.shape[0]:
-                    move(vectors[r], slopes, state, strengths, fixed, inside, rate, apart, None)
+                    move(vectors[r], slopes, gates[r], state, strengths, fixed, inside, rate, apart, None)
                 else:
-                    move(vectors[r], slopes, state, strengths, fixed, inside, rate, apart, forces[:, r])
+                    move(vectors[r], slopes, gates[r], state, strengths, fixed, inside, rate, apart, forces[:, r])
 
     return advance

@@ -17,14 +17,14 @@ def build(spec: LayerSpec) -> Advance:
     @np.errstate(over="ignore", invalid="ignore")  # what diverges is told by the summary
     def advance(
         vectors: np.ndarray, states: Numbers, inputs: np.ndarray, targets: np.ndarray, chosen: np.ndarray,
-        strengths: np.ndarray, learning_rate: float, beside: float, inside: float, scales: np.ndarray,
+        gates: np.ndarray, strengths: np.ndarray, learning_rate: float, beside: float, inside: float, scales: np.ndarray,
         coefficients: Numbers, forces: np.ndarray,
     ) -> None:  # fmt: skip
         replicates = np.arange(len(vectors))[:, None]
         for t, scale in enumerate(scales):
             places = replicates, chosen[:, t % chosen.shape[1]]
             batch = inputs[places].swapaxes(1, 2), targets[places].swapaxes(1, 2)
-            slopes = joined(gradient(spec, split(spec, vectors), *batch))
+            slopes = gates * joined(gradient(spec, split(spec, vectors), *batch))
             penalty = strengths * spec.regularizer.slope(vectors)
             fixed = tuple(column[t] for column in coefficients)
             vectors[:], *parts, following = one_step(

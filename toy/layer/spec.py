@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from mechanisms.interventions import AbstractIntervention
 from mechanisms.law.regularizers import L2, AbstractRegularizer
 from mechanisms.law.schedules import AbstractSchedule, Stepwise
 from mechanisms.law.torch_rules import TorchRule
@@ -35,6 +36,8 @@ class LayerSpec:
         label_noise: standard deviation of what is added to the targets, which are standardized before.
         feature_normalization, output_normalization: whether x̂ and ô are normalized, else they are w·z and Σ v h themselves.
         decayed: which of incoming weights, scale (with shift) and outgoing weights the regularizer acts on.
+        interventions: change the training on purpose (`mechanisms.interventions`), each from the moment when its `step` updates
+            are done, in the order given; the `features` then say which features are treated.
         records: the start and this many evenly spaced steps are recorded, the last always.
     """
 
@@ -56,6 +59,7 @@ class LayerSpec:
     schedule: AbstractSchedule = field(default_factory=Stepwise)
     steps: int = 1500
     decayed: tuple[str, ...] = DECAYED
+    interventions: tuple[AbstractIntervention, ...] = ()
     records: int = 10
     replicates: int = 64
     dtype: str = "float64"
@@ -74,6 +78,8 @@ class LayerSpec:
         for part in self.decayed:
             require_choice("decayed", part, DECAYED)
         require_choice("dtype", self.dtype, DTYPES)
+        for number, one in enumerate(self.interventions):
+            require_whole(f"interventions.{number}.step", one.step, 0, self.steps - 1)
         own = not isinstance(self.rule, TorchRule)
         require(own, "rule", getattr(self.rule, "path", ""), "a rule of this package: the layer model does not run torch's")
         object.__setattr__(self, "decayed", tuple(part for part in DECAYED if part in self.decayed))

@@ -21,7 +21,7 @@ SPEC = LayerSpec(inputs=5, features=7, teacher_features=3, outputs=3, exemplars=
 def both(spec, seed=1):
     found = []
     for engine in ("compiled", "interpreted"):
-        simulation = Simulation(spec, seed, builder(engine)(spec))
+        simulation = Simulation(spec, seed, builder(engine))
         simulation.advance(0, spec.steps)
         found.append(simulation)
     return found
@@ -68,7 +68,7 @@ def test_what_diverges_is_seen_in_both():
 @pytest.mark.parametrize("engine", ["compiled", "interpreted"])
 def test_float32_stays_float32(engine):
     spec = replace(SPEC, dtype="float32")
-    simulation = Simulation(spec, 0, builder(engine)(spec))
+    simulation = Simulation(spec, 0, builder(engine))
     simulation.advance(0, 30)
     exact = both(replace(SPEC), 0)[0]
     assert {simulation.vectors.dtype.name, simulation.forces.dtype.name, simulation.inputs.dtype.name} == {"float32"}

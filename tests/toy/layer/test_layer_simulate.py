@@ -28,7 +28,7 @@ AS_TORCH = {
 
 
 def train(spec, seed=0, steps=None):
-    simulation = Simulation(spec, seed, numpy_engine.build(spec))
+    simulation = Simulation(spec, seed, numpy_engine.build)
     simulation.advance(0, steps or spec.steps)
     return simulation
 
