@@ -33,7 +33,7 @@ def inactive(table: pd.DataFrame, by: str = "activation", threshold: float | Non
     """Whether each row of a `features` table is an inactive feature; bool, with the index of the table. NaN counts as active.
 
     Raises:
-        UserError: the table has no column to judge by (the toy layer has no activations: use by="scale").
+        UserError: the table has no column to judge by (a single feature of the toy has no activations: use by="scale").
     """
     require_choice("by", by, tuple(CRITERIA))
     criterion = CRITERIA[by]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mechanisms.measures.sparsity import CRITERIA, histories, sparsity
+from mechanisms.measures.sparsity import CRITERIA, histories, inactive, sparsity
 from mechanisms.measures.statistics import mean_interval
 from mechanisms.records.columns import SPEC_PREFIX, distinguishing
 from mechanisms.records.specs import flatten
@@ -20,7 +20,8 @@ def summarize(store: Store, specs: tuple[LayerSpec, ...], seeds: tuple[int, ...]
     """One row a spec: the fields that vary, n = replicates × seeds, and means over them at the last step.
 
     `sparsity` is the share of dead features by activation, with its 95 % interval; `sparsity_by_scale` that by |scale|; `revived`
-    the share that was dead at an earlier record and is not at the end.
+    the share that was dead at an earlier record and is not at the end. Where interventions treat some features of each layer,
+    `treated` and `control` are the dead shares of those and of the others.
     """
     fields = pd.DataFrame([{name: _shown(value) for name, value in flatten(spec).items()} for spec in specs])
     own = distinguishing(fields.columns.tolist(), fields)
@@ -48,4 +49,12 @@ def _row(store: Store, spec: LayerSpec, seeds: tuple[int, ...]) -> dict[str, Any
         "sparsity_by_scale": shares["scale"].mean(),
         "revived": (counts["revived"] / counts["features"]).mean(),
         "train_loss": loss.mean(),
+        **_halves(end),
     }
+
+
+def _halves(end: pd.DataFrame) -> dict[str, float]:
+    if "treated" not in end or end["treated"].nunique() < 2:
+        return {}
+    shares = pd.Series(inactive(end).to_numpy(float)).groupby(end["treated"].to_numpy(bool)).mean()
+    return {"treated": shares[True], "control": shares[False]}

@@ -58,6 +58,20 @@ def test_the_summary_counts_the_dead_and_tells_what_diverged(tmp_path, capsys):
     assert "3 of 3 replicates diverged" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("interpreted")
+def test_the_summary_tells_treated_features_from_their_controls(tmp_path):
+    half = LAYER.specs("layer", [*SMALL, "interventions=rescale", "interventions.0.filters=random"])[0]
+    tables, facts = run_types.run(half, 0)
+    features = tables["features"]
+    dead = (features["step"] == 60) & features["treated"] & (features["feature"] > 1)
+    tables["features"].loc[features["step"] == 60, "max_activation"] = np.where(dead[features["step"] == 60], 0.0, 1.0)
+    store = Store(tmp_path, "toy")
+    store.save(half, 0, tables, facts)
+    row = summarize(store, (half,), (0,)).iloc[0]
+    assert row["treated"] == pytest.approx(dead.sum() / 9)
+    assert row["control"] == 0
+
+
 def test_both_kinds_of_spec_are_read_from_their_manifests():
     for spec in (ToySpec(), LayerSpec(), *layer_strength()):
         assert run_types.spec_of(json.loads(json.dumps(to_json(spec)))) == spec
