@@ -38,6 +38,9 @@ COLUMNS: dict[str, Column] = {
     "rival_scale": Column("f", "", "the scale of the other feature of a competing pair"),
     "rival_outgoing": Column("f", "", "the outgoing weight of the other feature of a competing pair"),
     "incoming": Column("f", "", "L2 norm of the weights that make the feature"),
+    "incoming_gradient": Column(
+        "f", "", "root mean square over batches of the loss gradient of the weights that make the feature, times their norm"
+    ),
     "product": Column("f", "", "scale times outgoing weight; the scale itself where a feature has no other parameter"),
     "product_mean": Column("f", "", "mean of `product` over the averaging window at the end of the run"),
     "product_rms": Column("f", "", "root mean square of `product` over the averaging window"),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mechanisms.measures.selectivity import activity, selectivity
-from toy.layer.network import Parts, forward, losses
+from toy.layer.network import Parts, forward, gradient, losses
 from toy.layer.spec import LayerSpec
 
 if TYPE_CHECKING:
@@ -57,6 +57,18 @@ def measure(
         **dict(zip(("loss_force", "reg_force", "denominator"), forces, strict=True)),
     }
     return Moment(step, learning_rate, columns, np.array(loss))
+
+
+def gradient_sizes(spec: LayerSpec, parts: Parts, inputs: np.ndarray, targets: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """The root mean square over batches `chosen`, (R, n, B), of each feature's incoming loss gradient, times its norm: (R, K).
+
+    In front of a normalization that is the size of the gradient at norm 1, whatever the norm is.
+    """
+    replicates, squares = np.arange(len(inputs))[:, None], 0.0
+    for batch in chosen.swapaxes(0, 1):
+        found = gradient(spec, parts, inputs[replicates, batch].swapaxes(1, 2), targets[replicates, batch].swapaxes(1, 2))
+        squares = squares + np.square(found["incoming"]).sum(-1)
+    return np.asarray(np.sqrt(squares / chosen.shape[1]) * np.linalg.norm(parts["incoming"], axis=-1))
 
 
 def features_table(spec: LayerSpec, moments: Sequence[Moment]) -> pd.DataFrame:

@@ -47,7 +47,7 @@ class Batches:
     """Draws the exemplars of the steps to come, each replicate from a stream of its own."""
 
     def __init__(self, spec: LayerSpec, seed: int) -> None:
-        self._spec = spec
+        self._spec, self._seed = spec, seed
         self._streams = [stream(seed, f"layer batches {replicate}") for replicate in range(spec.replicates)]
 
     def draw(self, steps: int) -> np.ndarray:
@@ -57,3 +57,11 @@ class Batches:
             return np.tile(np.arange(spec.exemplars), (spec.replicates, 1, 1))
         size = steps, spec.batch_size
         return np.stack([one.integers(0, spec.exemplars, size) for one in self._streams])
+
+    def probe(self, step: int, batches: int) -> np.ndarray:
+        """Places of batches that no step sees, (R, batches, B), drawn for a moment; (R, 1, N) where every step sees them all."""
+        spec = self._spec
+        if spec.batch_size == spec.exemplars:
+            return self.draw(1)
+        size = spec.replicates, batches, spec.batch_size
+        return stream(self._seed, f"layer probe {step}").integers(0, spec.exemplars, size)

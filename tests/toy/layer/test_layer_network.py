@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from tests.toy.layer.layer_reference import torch_loss, torch_parts
+from toy.layer.measures import gradient_sizes
 from toy.layer.network import forward, gradient, joined, losses, shapes, split
 from toy.layer.spec import NEGATIVE_SLOPES, LayerSpec
 
@@ -69,3 +70,20 @@ def test_parts_are_views_of_their_vector():
 def test_float32_stays_float32():
     vectors, inputs, targets = (array.astype(np.float32) for array in draws(SPEC))
     assert {part.dtype.name for part in gradient(SPEC, split(SPEC, vectors), inputs, targets).values()} == {"float32"}
+
+
+def test_the_size_of_incoming_gradients_does_not_depend_on_the_norm():
+    vectors, inputs, targets = draws(replace(SPEC, batchnorm_epsilon=1e-12))
+    parts = split(SPEC, vectors)
+    inputs, targets = inputs.swapaxes(1, 2), targets.swapaxes(1, 2)
+    chosen = np.random.default_rng(0).integers(0, inputs.shape[1], (len(inputs), 3, 5))
+    before = gradient_sizes(replace(SPEC, batchnorm_epsilon=1e-12), parts, inputs, targets, chosen)
+    one = np.arange(len(inputs))[:, None]
+    squares = [
+        np.square(gradient(SPEC, parts, inputs[one, c].swapaxes(1, 2), targets[one, c].swapaxes(1, 2))["incoming"]).sum(-1)
+        for c in chosen.swapaxes(0, 1)
+    ]
+    np.testing.assert_allclose(before, np.sqrt(np.mean(squares, 0)) * np.linalg.norm(parts["incoming"], axis=-1), rtol=1e-3)
+    parts["incoming"] *= 3
+    after = gradient_sizes(replace(SPEC, batchnorm_epsilon=1e-12), parts, inputs, targets, chosen)
+    np.testing.assert_allclose(after, before, rtol=1e-6)
