@@ -159,14 +159,17 @@ def _outcomes(answers: Answers, need: Need, _: list[str]) -> list[Cells]:
     table = answers.summary(need)
     first = list(table).index("seeds")
     own = [name for name in list(table)[:first] if name in ("rule", "coupling", "strength") or table[name].nunique() > 1]
-    head = [*(name.rpartition(".")[2].replace("_", " ") for name in own), "dead by activation (min–max)", "by scale"]
-    rows = [[*head, "test error", "training loss", "decay budget"]]
+    head = [*(name.rpartition(".")[2].replace("_", " ") for name in own), "dead by activation (min–max)"]
+    causes = [name for name in table if str(name).startswith("died_by_")]
+    told = [f"of {' / '.join(str(name).removeprefix('died_by_').replace('_', ' ') for name in causes)}, %"] if causes else []
+    rows = [[*head, *told, "by scale", "test error", "training loss", "decay budget"]]
     for _, row in table.iterrows():
         spread = f"{row['sparsity_min']:.3f}–{row['sparsity_max']:.3f}"
         rows.append(
             [
                 *(f"{row[name]:g}" if isinstance(row[name], float) else str(row[name]) for name in own),
                 f"{row['sparsity_by_activation']:.3f} ({spread})",
+                *([" / ".join(f"{100 * row[name]:.0f}" for name in causes)] if causes else []),
                 f"{row['sparsity_by_scale']:.3f}",
                 f"{row['test_error']:.1%}".replace("%", " %"),
                 number_text(row["train_loss"]),
