@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mechanisms.records.bundles import Columns
 from mechanisms.records.specs import flatten, spec_id
 from mechanisms.records.status import survey
-from mechanisms.records.store import MANIFEST, Columns, Store, spec_columns
+from mechanisms.records.store import Store, spec_columns
 from mechanisms.validation import UserError
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class Index:
         return _beside(parts, told, seeds_of_rows), missing
 
     def _there(self, spec: Any, seed: int) -> bool:
-        return (self.store.find(spec, seed) / MANIFEST).is_file()
+        return self.store.finds(spec, seed)
 
     def _parts(self, spec: Any, seeds: list[int], table: str) -> Iterator[tuple[pd.DataFrame, np.ndarray]]:
         """Tables of several seeds one after another, with the seed of each row."""
