@@ -220,7 +220,8 @@ def sampling_interval(share: float, images: int, *, confidence: float = 0.95) ->
     require(is_finite(share) and 0 <= share <= 1, "share", share, "a number in [0, 1]")
     require_whole("images", images, 1)
     z = float(stats.norm.ppf((1 + confidence) / 2))
-    center, reach = share + z * z / (2 * images), z * math.sqrt(share * (1 - share) / images + (z / images / 2) ** 2)
+    center = share + z * z / (2 * images)
+    reach = z * math.sqrt(share * (1 - share) / images + (z / images / 2) ** 2)
     return max(0.0, (center - reach) / (1 + z * z / images)), min(1.0, (center + reach) / (1 + z * z / images))
 
 

@@ -70,9 +70,14 @@ class Index:
             DamagedRecord: a record that is read anew is not what was written.
             UserError: a record has no such table, or is of another schema.
         """
-        parts, told, seeds_of_rows, missing = list[Any](), list[dict[str, Any]](), list[np.ndarray](), list[str]()
+        parts = list[Any]()
+        told = list[dict[str, Any]]()
+        seeds_of_rows = list[np.ndarray]()
+        missing = list[str]()
         for spec in specs:
-            name, fields, left = spec_id(spec), spec_columns(flatten(spec)), list(seeds)
+            name = spec_id(spec)
+            fields = spec_columns(flatten(spec))
+            left = list(seeds)
             for part, found in self._parts(spec, left, table):
                 parts.append(part)
                 told.append({"spec_id": name, **{k: v for k, v in fields.items() if k not in part.columns}})
