@@ -10,4 +10,5 @@ LAYER = Layer(
     blocks="toy.engines.blocks:blocks",
     read_spec="toy.spec:spec_of",
     quick=True,
+    example="decay",
 )

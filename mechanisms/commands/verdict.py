@@ -1,59 +1,62 @@
-"""Judge the hypotheses by the records of both layers: supported, refuted or undecided, and why."""
+"""The verb `verdict`."""
 
 from __future__ import annotations
 
-import argparse
-import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import click
+
 from mechanisms.claims import all_hypotheses
 from mechanisms.claims.hypothesis import UNDECIDED, Finding, Hypothesis, overall
 from mechanisms.claims.preregistration import status
-from mechanisms.command_line.framework import add_json_argument, add_runs_argument, print_rows
+from mechanisms.command_line.framework import print_rows, verb
+from mechanisms.command_line.options import jobs_option, names_and_overrides, table_options
 from mechanisms.records.loading import load, missing, standing_in
 from mechanisms.records.store import Store
 from mechanisms.records.suites import PRESETS, find_suite, suite_names
 from mechanisms.sweeps.making import make
 from mechanisms.system.progress import say
-from mechanisms.validation import InvalidValue, UserError, require_whole
+from mechanisms.validation import InvalidValue, require_whole
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of the verb."""
-    parser.add_argument(
-        "words",
-        nargs="*",
-        metavar="NAME | field=value",
-        help="hypotheses, such as P2 (default: all), and settings to change, as in `run`",
-    )
-    parser.add_argument("--layer", choices=suite_names(), help="only those of one layer")
-    parser.add_argument("--preset", choices=PRESETS, default=PRESETS[0], help="size of the networks' experiments (%(default)s)")
-    parser.add_argument("--seeds", type=int, help="replicates of the networks' experiments (as many as each hypothesis asks for)")
-    parser.add_argument("--run-missing", action="store_true", help="make missing full-scale records too, not only toy ones")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes for making records (%(default)s)")
-    add_runs_argument(parser)
-    add_json_argument(parser)
+@verb("P2 H1", "H1 regularizer.strength=1e-3 --run-missing", "--layer toy --json")
+@click.argument("words", nargs=-1, metavar="[NAME | FIELD=VALUE]...")
+@click.option("--layer", type=click.Choice(suite_names()), help="Only those of one suite.")
+@click.option(
+    "--preset", type=click.Choice(PRESETS), default=PRESETS[0], show_default=True, help="Size of the networks' experiments."
+)
+@click.option("--seeds", type=int, metavar="N", help="Replicates of the networks (default: as many as each hypothesis asks for).")
+@click.option("--run-missing", is_flag=True, help="Make missing full-scale records too, not only toy ones.")
+@jobs_option
+@table_options
+def command(
+    words: tuple[str, ...],
+    layer: str | None,
+    preset: str,
+    seeds: int | None,
+    run_missing: bool,
+    jobs: int,
+    runs: Path,
+    as_json: bool,
+) -> None:
+    """Judge hypotheses by the records of both suites: supported, refuted or undecided, and why.
 
-
-def run(options: argparse.Namespace) -> None:
-    """Judges the chosen hypotheses and prints a row for each finding."""
-    require_whole("--jobs", options.jobs, 1)
-    if options.seeds is not None:
-        require_whole("--seeds", options.seeds, 1)
-    Store(options.runs, "toy").require_writable()
-    overrides = tuple(word for word in options.words if "=" in word)
-    names = [word for word in options.words if "=" not in word]
-    if overrides and not names:
-        raise UserError(f"{' '.join(overrides)}: name the hypotheses to judge with these settings, such as H1")
-    at = [at_size(hypothesis, options.preset, options.seeds) for hypothesis in chosen(names, options.layer)]
+    NAME is a hypothesis, such as P2 (default: all); FIELD=VALUE changes a setting, as in `run`.
+    """
+    if seeds is not None:
+        require_whole("--seeds", seeds, 1)
+    Store(runs, "toy").require_writable()
+    names, overrides = names_and_overrides(words, "hypotheses to judge", "H1")
+    at = [at_size(hypothesis, preset, seeds) for hypothesis in chosen(names, layer)]
     hypotheses = [with_settings(hypothesis, overrides) for hypothesis in at]
-    rows = [row for hypothesis in hypotheses for row in judged(hypothesis, options)]
-    print_rows(rows if options.json else [_short(row) for row in rows], options.json)
+    rows = [row for hypothesis in hypotheses for row in judged(hypothesis, runs, jobs, run_missing)]
+    print_rows(rows if as_json else [_short(row) for row in rows], as_json)
 
 
-def chosen(names: list[str], layer: str | None) -> list[Hypothesis]:
+def chosen(names: Sequence[str], layer: str | None) -> list[Hypothesis]:
     """The hypotheses of these names and this layer, all where nothing is named."""
     known = all_hypotheses()
     unknown = [name for name in names if name not in known]
@@ -77,17 +80,17 @@ def with_settings(hypothesis: Hypothesis, overrides: tuple[str, ...]) -> Hypothe
     return replace(hypothesis, needs=tuple(needs))
 
 
-def judged(hypothesis: Hypothesis, options: argparse.Namespace) -> list[dict[str, Any]]:
+def judged(hypothesis: Hypothesis, runs: Path, jobs: int, run_missing: bool) -> list[dict[str, Any]]:
     """One row for the verdict of a hypothesis and one for each of its findings."""
     say(f"{hypothesis.name}: {hypothesis.statement}")
-    findings, verdict, why = judge(hypothesis, options.runs, options.jobs, options.run_missing)
+    findings, verdict, why = judge(hypothesis, runs, jobs, run_missing)
     head = {
         "hypothesis": hypothesis.name,
         "verdict": verdict,
         "why": why,
         "statement": hypothesis.statement,
         "source": hypothesis.source,
-        "made": status(hypothesis, options.runs) if findings else "",
+        "made": status(hypothesis, runs) if findings else "",
         "refuted_if": hypothesis.refuted_if,
         "records": [need.command for need in hypothesis.needs],
     }
