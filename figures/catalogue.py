@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import figures.gallery
 from figures.benchmark_tables import BenchmarkTable
-from mechanisms.records.loading import Need, folders, is_reference, load, manifests
+from mechanisms.records.loading import Need, is_reference, load, manifests, on_record
 from mechanisms.records.provenance import provenance
-from mechanisms.records.store import MANIFEST
 from mechanisms.sweeps.making import prepare
 from mechanisms.validation import InvalidValue
 
@@ -84,9 +83,7 @@ class Entry:
         """The same figure of the replicates that all its settings have; itself where none has any, or all have all."""
         common: set[int] | None = None
         for need in self.needs:
-            numbers = need.numbers * (len(folders(need, runs)) // len(need.numbers))
-            lacking = {n for n, f in zip(numbers, folders(need, runs), strict=True) if not (f / MANIFEST).is_file()}
-            there = set(need.numbers) - lacking
+            there = set(need.numbers) - {seed for (_, seed), there in on_record(need, runs).items() if not there}
             common = there if common is None else common & there
         return replace(self, seeds=tuple(sorted(common))) if common else self
 

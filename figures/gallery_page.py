@@ -27,11 +27,14 @@ class Gallery:
     """The page at `out` and the pictures in the folder beside it."""
 
     def __init__(self, out: Path, runs: Path) -> None:
-        self.out, self.runs = out, runs
+        self.out = out
+        self.runs = runs
 
     def write(self, chosen: Sequence[str] = (), *, jobs: int, run_missing: bool) -> list[dict[str, str]]:
         """Draws what has its records, of the chosen figures or of all, and writes the page; a row for each figure."""
-        parts, rows, lacking = [HEAD], [], []
+        parts = [HEAD]
+        rows = []
+        lacking = []
         for name in chosen or names():
             entry = Entry(name)
             try:

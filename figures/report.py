@@ -30,7 +30,8 @@ class Report:
     """Everything that the page shows, from the records under one folder."""
 
     def __init__(self, runs: Path, jobs: int = 1) -> None:
-        self.runs, self.jobs = runs, jobs
+        self.runs = runs
+        self.jobs = jobs
         self.evidence = Evidence(runs)
 
     def make(self, *, run_missing: bool) -> None:

@@ -143,7 +143,8 @@ def _read(dataset: type[AbstractStoredDataset], folder: Path) -> tuple[Stored, S
 
 
 def _require_known(name: str, folder: Path, part: Stored, known: Known) -> None:
-    images, labels = part.images[known.first : known.end], part.labels[known.first : known.end].astype(np.uint8)
+    images = part.images[known.first : known.end]
+    labels = part.labels[known.first : known.end].astype(np.uint8)
     for what, content, digest in (("images", images, known.images), ("labels", labels, known.labels)):
         found = hashlib.md5(np.ascontiguousarray(content).tobytes(), usedforsecurity=False).hexdigest()
         if found != digest:

@@ -145,7 +145,9 @@ class Bench:
     """One trained network and all that is pruned from it; `rows` and `layers` grow with each smaller network."""
 
     def __init__(self, spec: PruningSpec, training: Training) -> None:
-        self.spec, self.training, self.seed = spec, training, training.seed
+        self.spec = spec
+        self.training = training
+        self.seed = training.seed
         self.shape = spec.train.data.shape
         self.measured = criteria_table(training, spec.images)
         self.rows: list[dict[str, Any]] = []
@@ -237,7 +239,9 @@ class Bench:
 
     def _iterative(self, names: dict[str, Any], count: int) -> None:
         """`count` features go in equal parts, each chosen by what is measured after the tuning before it."""
-        rounds, training, table = self.spec.rounds, self.training, self.measured
+        rounds = self.spec.rounds
+        training = self.training
+        table = self.measured
         for number in range(1, rounds + 1):
             part, steps = (_part(whole, number, rounds) for whole in (count, self.spec.tuning_steps))
             order = removal_order(table, score(names["criterion"], table, self.seed), names["ranking"], self.spec.layers)

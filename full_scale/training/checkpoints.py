@@ -31,9 +31,11 @@ class Checkpoints:
     """
 
     def __init__(self, folder: Path | None, identity: dict[str, Any], writes: bool = True) -> None:
-        self._path, self._writes = None if folder is None else folder / NAME, writes
+        self._path = None if folder is None else folder / NAME
+        self._writes = writes
         self._identity = {"format": FORMAT, "torch": str(torch.__version__), **identity}
-        self._every, self._last = _seconds(), time.monotonic()
+        self._every = _seconds()
+        self._last = time.monotonic()
 
     def load(self, device: torch.device) -> Any:
         """The state that was kept last; None where there is none that this training can go on from."""

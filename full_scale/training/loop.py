@@ -82,10 +82,15 @@ class Training:
         `replay`: whether steps are replayed by the device (see `DeviceStep`); by default on CUDA, where the rule can. `network`
         is trained in place, instead of what the spec builds (one that was pruned, say); `data` are those of the spec, if at hand.
         """
-        self.spec, self.seed, self.device, self.done, self.resumptions = spec, seed, chosen_device(), 0, 0
+        self.spec = spec
+        self.seed = seed
+        self.device = chosen_device()
+        self.done = 0
+        self.resumptions = 0
         self.workers = Workers(spec.batch_size, spec.norm_shards, self.device)
         data = data or spec.data.load()
-        self.train, self.test = data.train.to(self.device), data.test.to(self.device)
+        self.train = data.train.to(self.device)
+        self.test = data.test.to(self.device)
         if len(self.train) < spec.batch_size:
             raise UserError(f"batch_size = {spec.batch_size}, but there are {len(self.train)} training images: use a smaller one")
         self.probed = self.train.take(mixed_order(len(self.train))[: spec.probe_images]) if spec.probes else None
@@ -103,7 +108,8 @@ class Training:
         self.checkpoints = Checkpoints(
             checkpoints, {"spec_id": spec_id(spec), "seed": seed, "device": self.device.type}, self.workers.rank == 0
         )
-        self.measured, self.probing = frozenset(spec.measured_steps()), frozenset(spec.probed_steps())
+        self.measured = frozenset(spec.measured_steps())
+        self.probing = frozenset(spec.probed_steps())
         self.tables: dict[str, list[pd.DataFrame]] = {"features": [], "curve": [], "probes": []}
         self.started = time.process_time()
         self.seconds = {"cpu_seconds": 0.0, "measuring_cpu_seconds": 0.0, "probing_cpu_seconds": 0.0}
@@ -152,7 +158,9 @@ class Training:
 
     def change_law(self, rule: AbstractUpdateRule, regularizer: AbstractRegularizer, learning_rate: float) -> None:
         """From the next step on another rule, regularizer and base rate; moments are carried over to a rule of the same kind."""
-        optimizer, probe, before = self.optimizer, self.probe, self.law["rule"]
+        optimizer = self.optimizer
+        probe = self.probe
+        before = self.law["rule"]
         self._follow_law(rule, regularizer, learning_rate)
         if type(rule) is type(before) and (rule.slots or rule == before):
             self.optimizer.adopt(optimizer)
@@ -258,7 +266,9 @@ class Training:
         }
 
     def _restore(self, kept: dict[str, Any]) -> None:
-        self.done, self.seconds, self.resumptions = kept["done"], kept["seconds"], kept["resumptions"] + 1
+        self.done = kept["done"]
+        self.seconds = kept["seconds"]
+        self.resumptions = kept["resumptions"] + 1
         self.network.module.load_state_dict(kept["module"])
         if self.treatment is not None:
             self.treatment.restore(kept["treatment"])

@@ -78,6 +78,7 @@ class Chosen:
 
     layer: Layer
     experiment: str
+    overrides: tuple[str, ...]
     specs: tuple[Any, ...]
     seeds: tuple[int, ...]
 
@@ -95,7 +96,7 @@ def experiment_options(function: Callable[..., Any]) -> Callable[..., Any]:
         layer: Layer, /, experiment: str, overrides: tuple[str, ...], seeds: int | None, seed: tuple[int, ...], **others: Any
     ) -> None:
         numbers = seeds_of(seeds, seed)
-        function(Chosen(layer, experiment, layer.specs(experiment, overrides, say), numbers), **others)
+        function(Chosen(layer, experiment, overrides, layer.specs(experiment, overrides, say), numbers), **others)
 
     words = (click.argument("experiment"), click.argument("overrides", nargs=-1, metavar="[FIELD=VALUE]..."))
     return together(*words, seed_options)(chosen)

@@ -139,7 +139,8 @@ def from_json(cls: type[Spec], data: Mapping[str, Any]) -> Spec:
     """The spec that `to_json` wrote; raises `InvalidValue` on an unknown or a missing field, or where it is no spec at all."""
     require(dataclasses.is_dataclass(cls) and isinstance(data, Mapping), cls.__name__, data, "what a manifest holds")
     hints = field_types(cls)
-    unknown, missing = set(data) - set(hints) - {TYPE_KEY}, set(hints) - set(data) - set(added_fields(cls))
+    unknown = set(data) - set(hints) - {TYPE_KEY}
+    missing = set(hints) - set(data) - set(added_fields(cls))
     if unknown or missing:
         raise InvalidValue(f"{cls.__name__}: unknown fields {sorted(unknown)}, missing fields {sorted(missing)}")
     return cls(**{name: _revive(hint, data[name], name) for name, hint in hints.items() if name in data})

@@ -144,7 +144,8 @@ class Watched(Executor):
     """Another executor, whose futures are cancelled when it is no longer connected, so that nobody waits for them for ever."""
 
     def __init__(self, executor: Executor, connected: Callable[[], bool]) -> None:
-        self._executor, self._connected = executor, connected
+        self._executor = executor
+        self._connected = connected
         self._pending = set[Future[Any]]()
         threading.Thread(target=self._watch, daemon=True).start()
 

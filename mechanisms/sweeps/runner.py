@@ -106,22 +106,27 @@ class Sweep:
         self, layer: Layer, store: Store, units: list[Unit], together: int, progress: Progress, *, marked: bool = True
     ) -> None:
         # Workers of a cluster have folders of their own to work in.
-        self.layer, self.store, self.together, self.progress = (
-            layer,
-            replace(store, root=store.root.absolute()),
-            together,
-            progress,
-        )
+        self.layer = layer
+        self.store = replace(store, root=store.root.absolute())
+        self.together = together
+        self.progress = progress
         self.name = uuid.uuid4().hex if marked else None
-        self.todo, self.waiting = deque(units), dict[Unit, Path]()
-        self.suspects, self.alone = deque[Unit](), False
+        self.todo = deque(units)
+        self.waiting = dict[Unit, Path]()
+        self.suspects = deque[Unit]()
+        self.alone = False
         self.given_out: dict[Future[list[Outcome]], tuple[Unit, ...]] = {}
         self.ended = queue.SimpleQueue[Future[list[Outcome]]]()
         self.stale: dict[Unit, bytes] = {}
         self.deaths = Counter[Unit]()
-        self.watch, self.looked = Watch(), time.monotonic()
-        self.made, self.found, self.failures, self.stopped = 0, 0, list[str](), ""
-        self.settings, self.command = settings_of(layer), (Path(sys.argv[0]).name, *sys.argv[1:])
+        self.watch = Watch()
+        self.looked = time.monotonic()
+        self.made = 0
+        self.found = 0
+        self.failures = list[str]()
+        self.stopped = ""
+        self.settings = settings_of(layer)
+        self.command = (Path(sys.argv[0]).name, *sys.argv[1:])
 
     def work(self, opener: Callable[[], AbstractContextManager[Executor]]) -> None:
         """Goes on until every unit has a record or has failed."""

@@ -150,7 +150,9 @@ def failed(store: Store, unit: Unit, text: str, details: str = "") -> Outcome:
 
 
 def _made(task: Task, units: Sequence[Unit]) -> Iterator[Outcome]:
-    layer, store, started = task.layer, task.store, time.perf_counter()
+    layer = task.layer
+    store = task.store
+    started = time.perf_counter()
     places = [(store.checkpoints(unit.spec, unit.seed),) if layer.resumable else () for unit in units]
     arguments = [(unit.spec, unit.seed, *place) for unit, place in zip(units, places, strict=True)]
     for number, tables, extra in _results(layer, arguments):
