@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -137,17 +138,23 @@ def translate(recipe: Any, *, runs: Path | str = RUNS) -> dict[str, Any]:
 
 def _need(experiment: str, overrides: tuple[str, ...], suite: str | None, seeds: int, table: str, fields: dict[str, Any]) -> Need:
     from mechanisms.records.loading import Need
-    from mechanisms.records.suites import find_suite, suite_names
-    from mechanisms.validation import InvalidValue, UserError, require_choice, require_whole
+    from mechanisms.records.suites import suite_names, suite_of
+    from mechanisms.validation import require_choice, require_whole
 
     require_whole("seeds", seeds, 1)
     if suite is not None:
         require_choice("suite", suite, suite_names())
-    asked = {name: find_suite(name).names() for name in ((suite,) if suite else suite_names())}
-    having = [name for name, experiments in asked.items() if experiment in experiments]
-    if not having:
-        raise InvalidValue(f"unknown experiment {experiment!r}: there are " + ", ".join(sorted(set().union(*asked.values()))))
-    if len(having) > 1:
-        raise UserError(f"{experiment!r} is an experiment of {' and of '.join(having)}: add suite={having[0]!r}, say")
     texts = (*overrides, *(f"{name}={json.dumps(value)}" for name, value in fields.items()))
-    return Need(having[0], experiment, texts, seeds, table)
+    return Need(suite_of(experiment, suite).name, experiment, texts, seeds, table)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line `implicit-sparsity`, which has the verbs of all packages; returns the exit status."""
+    from mechanisms.command_line.everything import Everything
+    from mechanisms.command_line.framework import call
+
+    return call(Everything(("toy", "full_scale", "mechanisms", "figures")), arguments)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

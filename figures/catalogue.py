@@ -19,7 +19,7 @@ from mechanisms.records.loading import Need, folders, is_reference, load, manife
 from mechanisms.records.provenance import provenance
 from mechanisms.records.store import MANIFEST
 from mechanisms.sweeps.making import prepare
-from mechanisms.validation import InvalidValue
+from mechanisms.validation import unknown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -51,7 +51,7 @@ class Entry:
 
     def __post_init__(self) -> None:
         if self.name not in names():
-            raise InvalidValue(f"unknown figure {self.name!r}: there are " + ", ".join(names()))
+            raise unknown("figure", self.name, names())
 
     @functools.cached_property
     def module(self) -> ModuleType:

@@ -20,7 +20,7 @@ import pandas as pd
 from full_scale.run_types import spec_of
 from full_scale.suite import LAYER
 from mechanisms.command_line.framework import Words, call, print_rows, verb
-from mechanisms.command_line.options import Chosen, experiment_options, runs_option
+from mechanisms.command_line.options import Chosen, experiment_options, option, runs_option
 from mechanisms.records.columns import COLUMNS
 from mechanisms.records.store import Store, read_manifest, read_tables
 from mechanisms.validation import UserError
@@ -31,6 +31,7 @@ LEFT_OUT = ("probes",)
 KEYS = ("step", "layer", "feature", "treated")
 ROUNDED = ("features", "measured", "moments")
 """Tables with a row for each feature."""
+PROGRAM = "python -m full_scale.reference_records"
 STORE = Store(Path(__file__).parent, "reference")
 
 
@@ -87,10 +88,10 @@ def keep(folder: Path, compact: Compact = Compact()) -> dict[str, Any]:
     return {"record": str(folder), "kept": str(STORE.save(spec, seed, tables, told | {"compact": compact.told()}))}
 
 
-@verb("digits --seeds 3 --runs runs", "table1 preset=short --seeds 3 --last-step --columns scale shift")
+@verb("digits --seeds 3 --runs runs", "table1 preset=short --seeds 3 --last-step --columns scale shift", name=PROGRAM)
 @experiment_options
-@click.option("--last-step", is_flag=True, help="Of the features only the last step.")
-@click.option("--columns", cls=Words, type=click.Choice(tuple(COLUMNS)), metavar="NAME...", help="Of the features only these.")
+@option("--last-step", "Of the features only the last step.")
+@option("--columns NAME...", "Of the features only these.", cls=Words, type=click.Choice(tuple(COLUMNS)))
 @runs_option
 def command(chosen: Chosen, last_step: bool, columns: tuple[str, ...], runs: Path) -> None:
     """Copy the records of an experiment that are there."""
@@ -102,4 +103,4 @@ def command(chosen: Chosen, last_step: bool, columns: tuple[str, ...], runs: Pat
 
 
 if __name__ == "__main__":
-    sys.exit(call(command, "python -m full_scale.reference_records", obj=LAYER))
+    sys.exit(call(command, obj=LAYER))

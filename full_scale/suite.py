@@ -25,4 +25,5 @@ LAYER = Layer(
     resumable=True,
     reference=Path(__file__).parent / "reference",
     example="digits",
+    about="Networks",
 )

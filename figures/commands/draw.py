@@ -9,9 +9,9 @@ from typing import Any
 import click
 
 from figures.catalogue import Entry, names
-from figures.options import FORMATS, record_options, require_width
+from figures.options import FORMATS, require_width
 from mechanisms.command_line.framework import Words, print_rows, verb
-from mechanisms.command_line.options import json_option, names_and_overrides, seed_options, seeds_of
+from mechanisms.command_line.options import json_option, names_and_overrides, option, record_options, seed_options, seeds_of
 from mechanisms.records.loading import MissingRecords, standing_in
 from mechanisms.records.suites import find_suite
 from mechanisms.system.files import write_whole
@@ -21,43 +21,25 @@ from mechanisms.system.progress import say
 @verb("", "digits_sparsity regularizer.strength=1e-3 steps=60 --seed 0", "decay who_dies --format png --width 3.5")
 @click.argument("words", nargs=-1, metavar="[NAME | FIELD=VALUE]...")
 @seed_options
-@click.option("--out", type=Path, default=Path("pictures"), show_default=True, metavar="DIR", help="Folder of the pictures.")
-@click.option(
-    "--format",
-    "formats",
-    cls=Words,
-    type=click.Choice(FORMATS),
-    default=["svg", "pdf"],
-    show_default=True,
-    help="Kinds of file.",
-)
-@click.option("--width", type=float, metavar="INCHES", help="Width of the figures; text keeps its size (default: 7).")
-@record_options
+@option("--out DIR", "Folder of the pictures.", Path("pictures"))
+@option("--format", "Kinds of file.", ["svg", "pdf"], cls=Words, type=click.Choice(FORMATS))
+@option("--width INCHES", "Width of the figures; text keeps its size (default: 7).", type=float)
+@record_options()
 @json_option
-def command(
-    words: tuple[str, ...],
-    seeds: int | None,
-    seed: tuple[int, ...],
-    out: Path,
-    formats: tuple[str, ...],
-    width: float | None,
-    as_json: bool,
-    **records: Any,
-) -> None:
+def command(words: tuple[str, ...], seeds: int | None, seed: tuple[int, ...], as_json: bool, **how: Any) -> None:
     """Draw figures, and write beside each where it comes from.
 
     NAME is a figure (default: all whose records exist); FIELD=VALUE changes a setting, as in `run`. Prints a row for each file.
     """
-    inches = require_width(width)
+    options = {**how, "width": require_width(how["width"])}
     chosen, overrides = names_and_overrides(words, "figures to draw", "digits_sparsity")
     numbers = seeds_of(seeds, seed) if seed or seeds is not None else ()
     entries = [Entry(name, overrides, numbers) for name in chosen or names()]
-    ready = [found for entry in entries if (found := _with_records(entry, named=bool(chosen), **records))]
-    rows = [row for entry in ready for row in draw_one(entry, records["runs"], out, formats, inches)]
-    print_rows(rows, as_json)
+    ready = [found for entry in entries if (found := _with_records(entry, named=bool(chosen), **options))]
+    print_rows([row for entry in ready for row in draw_one(entry, **options)], as_json)
 
 
-def _with_records(entry: Entry, *, named: bool, runs: Path, jobs: int, run_missing: bool) -> Entry | None:
+def _with_records(entry: Entry, *, named: bool, runs: Path, jobs: int, run_missing: bool, **_: Any) -> Entry | None:
     """The figure once its records are there, those of the toy suite made now; a figure that was named has to have them."""
     if entry.overrides:
         for need in {need.command: need for need in entry.needs}.values():
@@ -76,13 +58,13 @@ def _with_records(entry: Entry, *, named: bool, runs: Path, jobs: int, run_missi
     return entry
 
 
-def draw_one(entry: Entry, runs: Path, out: Path, formats: tuple[str, ...], width: float) -> list[dict[str, str]]:
+def draw_one(entry: Entry, *, runs: Path, out: Path, format: tuple[str, ...], width: float, **_: Any) -> list[dict[str, str]]:
     """Draw one figure in every format asked for, with its provenance; rows for the printed table."""
     import matplotlib.pyplot as plt
 
     from figures.style import ADVICE, save, styled
 
-    paths = [out / f"{entry.name}.{suffix}" for suffix in formats]
+    paths = [out / f"{entry.name}.{suffix}" for suffix in format]
     with styled(width):
         figure = entry.draw(runs)
         for path in paths:

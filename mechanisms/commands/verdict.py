@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,55 +14,50 @@ from mechanisms.claims import all_hypotheses
 from mechanisms.claims.hypothesis import UNDECIDED, Finding, Hypothesis, overall
 from mechanisms.claims.preregistration import status
 from mechanisms.command_line.framework import print_rows, verb
-from mechanisms.command_line.options import jobs_option, names_and_overrides, table_options
+from mechanisms.command_line.options import json_option, names_and_overrides, option, preset_option, record_options
 from mechanisms.records.loading import load, missing, standing_in
 from mechanisms.records.store import Store
 from mechanisms.records.suites import PRESETS, find_suite, suite_names
 from mechanisms.sweeps.making import make
 from mechanisms.system.progress import say
-from mechanisms.validation import InvalidValue, require_whole
+from mechanisms.validation import require_whole, unknown
 
 
 @verb("P2 H1", "H1 regularizer.strength=1e-3 --run-missing", "--layer toy --json")
 @click.argument("words", nargs=-1, metavar="[NAME | FIELD=VALUE]...")
-@click.option("--layer", type=click.Choice(suite_names()), help="Only those of one suite.")
-@click.option(
-    "--preset", type=click.Choice(PRESETS), default=PRESETS[0], show_default=True, help="Size of the networks' experiments."
-)
-@click.option("--seeds", type=int, metavar="N", help="Replicates of the networks (default: as many as each hypothesis asks for).")
-@click.option("--run-missing", is_flag=True, help="Make missing full-scale records too, not only toy ones.")
-@jobs_option
-@table_options
-def command(
-    words: tuple[str, ...],
-    layer: str | None,
-    preset: str,
-    seeds: int | None,
-    run_missing: bool,
-    jobs: int,
-    runs: Path,
-    as_json: bool,
-) -> None:
+@option("--layer", "Only those of one suite.", type=click.Choice(suite_names()))
+@preset_option
+@option("--seeds N", "Replicates of the networks (default: as many as each hypothesis asks for).", type=int)
+@record_options(os.cpu_count() or 1)
+@json_option
+def command(words: tuple[str, ...], layer: str | None, preset: str, seeds: int | None, as_json: bool, **records: Any) -> None:
     """Judge hypotheses by the records of both suites: supported, refuted or undecided, and why.
 
     NAME is a hypothesis, such as P2 (default: all); FIELD=VALUE changes a setting, as in `run`.
     """
     if seeds is not None:
         require_whole("--seeds", seeds, 1)
-    Store(runs, "toy").require_writable()
+    Store(records["runs"], "toy").require_writable()
     names, overrides = names_and_overrides(words, "hypotheses to judge", "H1")
     at = [at_size(hypothesis, preset, seeds) for hypothesis in chosen(names, layer)]
     hypotheses = [with_settings(hypothesis, overrides) for hypothesis in at]
-    rows = [row for hypothesis in hypotheses for row in judged(hypothesis, runs, jobs, run_missing)]
-    print_rows(rows if as_json else [_short(row) for row in rows], as_json)
+    rows = []
+    for hypothesis in hypotheses:
+        head, *findings = judged(hypothesis, **records)
+        rows += [head, *findings]
+        if not as_json:
+            print(f"{head['hypothesis']}  {head['verdict'].upper()}  {head['why'] or head['made']}")
+            print_rows([_short(finding) for finding in findings], as_json=False)
+    if as_json:
+        print_rows(rows, as_json)
 
 
 def chosen(names: Sequence[str], layer: str | None) -> list[Hypothesis]:
     """The hypotheses of these names and this layer, all where nothing is named."""
     known = all_hypotheses()
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise InvalidValue(f"unknown hypothesis {unknown[0]!r}: there are " + ", ".join(known))
+    strange = [name for name in names if name not in known]
+    if strange:
+        raise unknown("hypothesis", strange[0], known)
     return [h for name, h in known.items() if (not names or name in names) and layer in (None, h.layer)]
 
 
@@ -127,20 +123,8 @@ def _row(finding: Finding) -> dict[str, Any]:
 
 
 def _short(row: dict[str, Any]) -> dict[str, Any]:
-    """The columns that fit on a screen: a verdict in capitals above its findings."""
-    if "quantity" not in row:
-        return {
-            "hypothesis": row["hypothesis"],
-            "verdict": str(row["verdict"]).upper(),
-            "quantity": row["why"],
-            "made": row["made"],
-        }
-    return {
-        "hypothesis": "",
-        "verdict": row["verdict"],
-        "quantity": row["quantity"],
-        "expected": row["expected"],
-        "found": row["found"],
+    """The columns of a finding that fit on a screen."""
+    return {name: row[name] for name in ("verdict", "quantity", "expected", "found")} | {
         "95 % interval": row["interval"],
         "n": row["n"],
     }
