@@ -2,7 +2,7 @@
 
 >>> import implicit_sparsity
 >>> sorted(implicit_sparsity.__all__)[:3]
-['Recipe', 'SparsityMonitor', '__version__']
+['Recipe', 'RunContext', 'SparsityMonitor']
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+    from mechanisms.records.context import RunContext
     from mechanisms.records.loading import Need
 
 _HOMES = {
@@ -26,6 +27,7 @@ _HOMES = {
     "shrink_training": "full_scale.removal",
     "SparsityMonitor": "full_scale.monitor",
     "Recipe": "mechanisms.theory.translation",
+    "RunContext": "mechanisms.records.context",
 }
 __all__ = [*_HOMES, "__version__", "draw", "load", "run", "translate", "verdicts"]  # noqa: PLE0604, F822, RUF100
 RUNS = Path("runs")
@@ -54,6 +56,7 @@ def run(
     table: str = "features",
     jobs: int = 1,
     runs: Path | str = RUNS,
+    context: RunContext | None = None,
     **fields: Any,
 ) -> pd.DataFrame:
     """Make the missing records of an experiment, then load them.
@@ -66,6 +69,7 @@ def run(
         table: which table of each record, such as "features" or "curve".
         jobs: worker processes.
         runs: folder of the records.
+        context: where and how to compute (`RunContext(device="cuda")`); by default on the CPU.
         fields: settings to change whose names have no dot, such as steps=50.
 
     Returns:
@@ -74,9 +78,10 @@ def run(
     Raises:
         UserError: a setting is not valid, or a run failed.
     """
+    from mechanisms.records.context import HERE
     from mechanisms.sweeps.making import run as run_need
 
-    return run_need(_need(experiment, overrides, suite, seeds, table, fields), Path(runs), jobs)
+    return run_need(_need(experiment, overrides, suite, seeds, table, fields), Path(runs), jobs, context or HERE)
 
 
 def load(

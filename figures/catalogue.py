@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import figures.gallery
 from figures.benchmark_tables import BenchmarkTable
+from mechanisms.records.context import HERE, RunContext
 from mechanisms.records.loading import Need, folders, is_reference, load, manifests
 from mechanisms.records.provenance import provenance
 from mechanisms.records.store import MANIFEST
@@ -90,9 +91,9 @@ class Entry:
             common = there if common is None else common & there
         return replace(self, seeds=tuple(sorted(common))) if common else self
 
-    def prepare(self, runs: Path, *, jobs: int = 1, run_missing: bool = False) -> None:
+    def prepare(self, runs: Path, *, jobs: int = 1, run_missing: bool = False, context: RunContext = HERE) -> None:
         """Make missing toy records, and the others too if told to; else raise `MissingRecords` with their commands."""
-        prepare(self.needs, runs, jobs=jobs, run_missing=run_missing)
+        prepare(self.needs, runs, jobs=jobs, run_missing=run_missing, context=context)
 
     def draw(self, runs: Path) -> Figure:
         """Draw it from its records, in the style that is set; a foot line says where committed ones are shown."""

@@ -11,6 +11,7 @@ from full_scale.custom import importing_nothing
 from full_scale.pruning.sparsified_spec import SparsifiedSpec
 from full_scale.pruning.spec import EarlySpec, MatchedSpec, PruningSpec
 from full_scale.training.spec import TrainSpec
+from mechanisms.records.context import HERE, RunContext
 from mechanisms.records.specs import TYPE_KEY, from_json
 from mechanisms.records.store import Store
 from mechanisms.records.suites import resolve
@@ -18,7 +19,7 @@ from mechanisms.records.suites import resolve
 if TYPE_CHECKING:
     import pandas as pd
 
-Unit = tuple[Any, int, Path | None]
+Unit = tuple[Any, int, Path | None, RunContext]
 
 
 @dataclass(frozen=True)
@@ -54,14 +55,14 @@ def spec_of(data: dict[str, Any]) -> Any:
         return from_json(named[data[TYPE_KEY]], data)
 
 
-def run(spec: Any, seed: int, checkpoints: Path | None = None) -> Any:
+def run(spec: Any, seed: int, checkpoints: Path | None = None, context: RunContext = HERE) -> Any:
     """The tables of one run of any kind, and what its manifest should say."""
-    return resolve(KINDS[type(spec)].run)(spec, seed, checkpoints)
+    return resolve(KINDS[type(spec)].run)(spec, seed, checkpoints, context)
 
 
 def run_together(units: Sequence[Unit]) -> Iterator[Any]:
     """As `full_scale.training.interleaved.run_together`; kinds other than trainings run one after another."""
-    if all(isinstance(spec, TrainSpec) for spec, _, _ in units):
+    if all(isinstance(unit[0], TrainSpec) for unit in units):
         yield from resolve("full_scale.training.interleaved:run_together")(units)
         return
     for number, unit in enumerate(units):

@@ -26,28 +26,38 @@ from mechanisms.system.progress import say
 @option("--width INCHES", "Width of the figures; text keeps its size (default: 7).", type=float)
 @record_options()
 @json_option
-def command(words: tuple[str, ...], seeds: int | None, seed: tuple[int, ...], as_json: bool, **how: Any) -> None:
+def command(
+    words: tuple[str, ...],
+    seeds: int | None,
+    seed: tuple[int, ...],
+    out: Path,
+    format: tuple[str, ...],
+    width: float | None,
+    runs: Path,
+    as_json: bool,
+    **making: Any,
+) -> None:
     """Draw figures, and write beside each where it comes from.
 
     NAME is a figure (default: all whose records exist); FIELD=VALUE changes a setting, as in `run`. Prints a row for each file.
     """
-    options = {**how, "width": require_width(how["width"])}
+    inches = require_width(width)
     chosen, overrides = names_and_overrides(words, "figures to draw", "digits_sparsity")
     numbers = seeds_of(seeds, seed) if seed or seeds is not None else ()
     entries = [Entry(name, overrides, numbers) for name in chosen or names()]
-    ready = [found for entry in entries if (found := _with_records(entry, named=bool(chosen), **options))]
-    print_rows([row for entry in ready for row in draw_one(entry, **options)], as_json)
+    ready = [found for entry in entries if (found := _with_records(entry, runs, bool(chosen), **making))]
+    print_rows([row for entry in ready for row in draw_one(entry, runs, out, format, inches)], as_json)
 
 
-def _with_records(entry: Entry, *, named: bool, runs: Path, jobs: int, run_missing: bool, **_: Any) -> Entry | None:
+def _with_records(entry: Entry, runs: Path, named: bool, **making: Any) -> Entry | None:
     """The figure once its records are there, those of the toy suite made now; a figure that was named has to have them."""
     if entry.overrides:
         for need in {need.command: need for need in entry.needs}.values():
             find_suite(need.layer).specs(need.experiment, need.overrides, say)
-        if not entry.seeds and not run_missing:
+        if not entry.seeds and not making["run_missing"]:
             entry = entry.of_seeds_on_record(runs)
     try:
-        entry.prepare(runs, jobs=jobs, run_missing=run_missing)
+        entry.prepare(runs, **making)
     except MissingRecords as missing:
         if named:
             raise
@@ -58,7 +68,7 @@ def _with_records(entry: Entry, *, named: bool, runs: Path, jobs: int, run_missi
     return entry
 
 
-def draw_one(entry: Entry, *, runs: Path, out: Path, format: tuple[str, ...], width: float, **_: Any) -> list[dict[str, str]]:
+def draw_one(entry: Entry, runs: Path, out: Path, format: tuple[str, ...], width: float) -> list[dict[str, str]]:
     """Draw one figure in every format asked for, with its provenance; rows for the printed table."""
     import matplotlib.pyplot as plt
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from mechanisms.command_line.framework import print_rows, verb
 from mechanisms.command_line.options import json_option, option, record_options
@@ -15,11 +16,11 @@ from mechanisms.system.progress import say
 @record_options()
 @option("--no-toy", "Do not make missing toy records (all: three minutes on two cores).")
 @json_option
-def command(out: Path, runs: Path, jobs: int, run_missing: bool, no_toy: bool, as_json: bool) -> None:
+def command(out: Path, runs: Path, run_missing: bool, no_toy: bool, as_json: bool, **making: Any) -> None:
     """Write one self-contained HTML page: every verdict with its interval, every figure, and what is missing."""
     from figures.report import Report
 
-    report = Report(runs, jobs)
+    report = Report(runs, **making)
     if not no_toy:
         report.make(run_missing=run_missing)
     say("judging the hypotheses and drawing the figures")

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from mechanisms.records.context import HERE, RunContext
 from mechanisms.records.design import EPOCHS, TORCH_NAMES
 from mechanisms.records.store import DEFAULT_RUNS, Store
 from mechanisms.records.suites import PRESETS, Layer
@@ -57,10 +58,30 @@ def jobs_option(default: int | None = 1) -> Decorator:
     return option("--jobs N", "Processes that make records.", default, type=click.IntRange(1))
 
 
+CONTEXT = {
+    "data": option("--data DIR", "Folder of the data sets.", HERE.data),
+    "download": option("--download", "Fetch missing data sets from their official addresses."),
+    "device": option("--device NAME", "Torch device to train on.", HERE.device),
+    "checkpoint_every": option("--checkpoint-every SECONDS", "Between checkpoints of a training.", HERE.checkpoint_every),
+}
+"""Field of a `RunContext` → its option."""
+
+
+def context_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a command take where and how to compute; the function gets it as `context`."""
+
+    @functools.wraps(function)
+    def with_context(*words: Any, **others: Any) -> None:
+        given = {name: others.pop(name) for name in CONTEXT if name in others}
+        function(*words, context=RunContext(**given), **others)
+
+    return together(*CONTEXT.values())(with_context)
+
+
 def record_options(jobs: int = 1) -> Decorator:
-    """--runs, --jobs, --run-missing: where records are, and how missing ones are made."""
+    """--runs, --jobs, --run-missing and `context_options`: where records are, and how missing ones are made."""
     missing = option("--run-missing", "Make missing full-scale records too, not only toy ones.")
-    return together(runs_option, jobs_option(jobs), missing)
+    return together(runs_option, jobs_option(jobs), missing, context_options)
 
 
 def names_and_overrides(words: tuple[str, ...], what: str, example: str) -> tuple[tuple[str, ...], tuple[str, ...]]:

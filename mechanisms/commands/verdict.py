@@ -15,6 +15,7 @@ from mechanisms.claims.hypothesis import UNDECIDED, Finding, Hypothesis, overall
 from mechanisms.claims.preregistration import status
 from mechanisms.command_line.framework import print_rows, verb
 from mechanisms.command_line.options import json_option, names_and_overrides, option, preset_option, record_options
+from mechanisms.records.context import HERE, RunContext
 from mechanisms.records.loading import load, missing, standing_in
 from mechanisms.records.store import Store
 from mechanisms.records.suites import PRESETS, find_suite, suite_names
@@ -76,10 +77,10 @@ def with_settings(hypothesis: Hypothesis, overrides: tuple[str, ...]) -> Hypothe
     return replace(hypothesis, needs=tuple(needs))
 
 
-def judged(hypothesis: Hypothesis, runs: Path, jobs: int, run_missing: bool) -> list[dict[str, Any]]:
+def judged(hypothesis: Hypothesis, runs: Path, **making: Any) -> list[dict[str, Any]]:
     """One row for the verdict of a hypothesis and one for each of its findings."""
     say(f"{hypothesis.name}: {hypothesis.statement}")
-    findings, verdict, why = judge(hypothesis, runs, jobs, run_missing)
+    findings, verdict, why = judge(hypothesis, runs, **making)
     head = {
         "hypothesis": hypothesis.name,
         "verdict": verdict,
@@ -93,13 +94,15 @@ def judged(hypothesis: Hypothesis, runs: Path, jobs: int, run_missing: bool) -> 
     return [head, *({"hypothesis": hypothesis.name, **_row(finding)} for finding in findings)]
 
 
-def judge(hypothesis: Hypothesis, runs: Path, jobs: int, run_missing: bool) -> tuple[tuple[Finding, ...], str, str]:
+def judge(
+    hypothesis: Hypothesis, runs: Path, jobs: int, run_missing: bool, context: RunContext = HERE
+) -> tuple[tuple[Finding, ...], str, str]:
     """(findings, verdict, why) of a hypothesis; undecided, with the command, where full-scale records are missing."""
     lacking = [need for need in hypothesis.needs if missing(need, runs)]
     if lacking and not run_missing and not find_suite(hypothesis.layer).quick:
         return (), UNDECIDED, f"records are missing: {lacking[0].command}"
     for need in hypothesis.needs:
-        make(need, runs, jobs)
+        make(need, runs, jobs, context)
     for line in standing_in(hypothesis.needs, runs):
         say(line)
     tables = [load(need, runs) for need in hypothesis.needs]

@@ -25,30 +25,15 @@ PRESETS = ("demo", "short", "paper")
 
 
 @dataclass(frozen=True)
-class Setting:
-    """A command-line option that says where and how to compute, not what: no part of a spec.
-
-    It travels as an environment variable, so that worker processes see it too; an option without `metavar` is a switch ("1").
-    `folder` is the default of an option that names a folder.
-    """
-
-    option: str
-    variable: str
-    help: str
-    metavar: str | None = None
-    folder: str | None = None
-
-
-@dataclass(frozen=True)
 class Layer:
     """One layer; the texts are "MODULE" or "MODULE:FUNCTION" and are imported when they are needed, not before.
 
-    `run_together` takes several (spec, seed, folder for checkpoints) and makes them in turn in one process. `blocks` cuts a spec
-    into the specs of its blocks, in the order of the whole; each has a record of its own. `read_spec` makes a spec of what a
-    manifest says. `device_variable` is the environment variable that names the device, where runs may compute on a GPU. A
-    `resumable` layer's `run` takes a third argument, the folder for checkpoints. `reference` holds committed records, which
-    stand in for those not made here. Records of a `quick` suite are made without asking where they are missing.
-    `about` is what the suite runs, and `example` an experiment, for the help texts.
+    `run_together` takes several tuples of the arguments of `run` and makes them in turn in one process. `blocks` cuts a spec into
+    the specs of its blocks, in the order of the whole; each has a record of its own. `read_spec` makes a spec of what a manifest
+    says. A `resumable` layer's `run` takes a third argument, the folder for checkpoints. `settings` are the fields of a
+    `RunContext` that concern the layer; where there are any, the last argument of `run` is a `RunContext`. `reference` holds
+    committed records, which stand in for those not made here. Records of a `quick` suite are made without asking where they are
+    missing. `about` is what the suite runs, and `example` an experiment, for the help texts.
     """
 
     name: str
@@ -58,8 +43,7 @@ class Layer:
     run_together: str | None = None
     blocks: str | None = None
     read_spec: str | None = None
-    device_variable: str | None = None
-    settings: tuple[Setting, ...] = ()
+    settings: tuple[str, ...] = ()
     resumable: bool = False
     reference: Path | None = None
     quick: bool = False
