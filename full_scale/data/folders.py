@@ -15,8 +15,9 @@ import numpy as np
 
 from full_scale.data.base import AbstractDataset, Data, require_two_classes
 from full_scale.data.files.decoding import SUFFIXES, ImageFiles
-from full_scale.data.files.location import Source, data_folder, download_allowed, missing, present, verified
+from full_scale.data.files.location import Source, missing, present, verified, with_files
 from full_scale.data.files.unpacking import unpack
+from mechanisms.records.context import HERE, RunContext
 from mechanisms.system.progress import say
 from mechanisms.validation import UserError, require, require_choice, require_whole
 
@@ -48,16 +49,20 @@ class AbstractFolderDataset(AbstractDataset):
         return (3, self.side, self.side)
 
     @abc.abstractmethod
-    def root(self) -> Path:
-        """The folder that has `train` in it."""
+    def root(self, data: Path) -> Path:
+        """The folder that has `train` in it, in or below the data folder."""
 
     @abc.abstractmethod
     def list_test(self, root: Path, classes: list[str]) -> Listing:
         """The test images."""
 
     def load(self) -> Data:
+        """See `AbstractDataset`."""
+        return self.load_for(HERE)
+
+    def load_for(self, context: RunContext) -> Data:
         """See `AbstractDataset`; files are listed once a process."""
-        root = self.root().absolute()
+        root = with_files(lambda: self.root(context.data), context.download).absolute()
         train, test = _listed(self, root)
         require_two_classes(f"data={self.name}", np.array([label for _, label in train]))
         return Data(train=self._examples(root, train), test=self._examples(root, test))
@@ -91,12 +96,12 @@ def _listed(dataset: AbstractFolderDataset, root: Path) -> tuple[Listing, Listin
     return dataset.listings(root)
 
 
-def first_with_train(dataset: str, folders: list[Path], layout: str, fetchable: bool = False) -> Path:
+def first_with_train(dataset: str, folders: list[Path], layout: str, archives: tuple[Source, ...] = ()) -> Path:
     """The first of these folders with a folder `train` in it; raises `UserError` that says what to put where."""
     for folder in folders:
         if (folder / "train").is_dir():
             return folder
-    raise missing(dataset, folders[0], layout, fetchable)
+    raise missing(dataset, folders[0], layout, archives, into=folders[-1])
 
 
 def class_names(folder: Path) -> list[str]:
@@ -185,9 +190,9 @@ class ImageFolder(AbstractFolderDataset):
         inside = self.folder and not Path(self.folder).is_absolute() and ".." not in Path(self.folder).parts
         require(bool(inside), "data.folder", self.folder, "a path below the data folder")
 
-    def root(self) -> Path:
+    def root(self, data: Path) -> Path:
         """See `AbstractFolderDataset`."""
-        return first_with_train(self.name, [data_folder() / self.folder], "train/CLASS/IMAGE and test/CLASS/IMAGE")
+        return first_with_train(self.name, [data / self.folder], "train/CLASS/IMAGE and test/CLASS/IMAGE")
 
     def list_test(self, root: Path, classes: list[str]) -> Listing:
         """See `AbstractFolderDataset`."""
@@ -220,14 +225,12 @@ class AbstractImageNet(AbstractFolderDataset):
         """See `AbstractDataset`; None where damaged images are skipped."""
         return self.sizes[1] if self.unreadable == "refuse" else None
 
-    def root(self) -> Path:
-        """See `AbstractFolderDataset`."""
-        folder = data_folder()
-        places, fetchable = [folder / self.unpacked, folder], bool(self.archive.address)
-        if fetchable and download_allowed() and not any((place / "train").is_dir() for place in places):
-            present(folder, (self.archive,))
-            unpack(verified(folder, self.archive), places[0], re.compile(self.members))
-        return first_with_train(self.name, places, "the folders train and val of the unpacked set", fetchable)
+    def root(self, data: Path) -> Path:
+        """See `AbstractFolderDataset`; an archive that was fetched is unpacked."""
+        places, archives = [data / self.unpacked, data], (self.archive,) if self.archive.address else ()
+        if archives and present(data, archives) and not any((place / "train").is_dir() for place in places):
+            unpack(verified(data, self.archive), places[0], re.compile(self.members))
+        return first_with_train(self.name, places, "the folders train and val of the unpacked set", archives)
 
     def list_test(self, root: Path, classes: list[str]) -> Listing:
         """See `AbstractFolderDataset`; by `val/val_annotations.txt` where there is one, else by class folders."""
