@@ -69,7 +69,8 @@ def _lines(row: dict[str, Any]) -> list[dict[str, Any]]:
     deaths = row.get("died_of", {})
     told = {name: ", ".join(f"{cause} {share:.1%}" for cause, share in of.items()) for name, of in deaths.items()}
     extra = [{"quantity": f"died of, {name}: {text}"} for name, text in told.items()] if len(told) <= MOST_TOLD else []
-    return [first := _short(row), *(dict.fromkeys(first, "") | line for line in extra)]
+    first = _short(row)
+    return [first, *(dict.fromkeys(first, "") | line for line in extra)]
 
 
 def _with_adjusted(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -159,7 +160,8 @@ def _died_of(need: Need, runs: Path) -> dict[str, dict[str, float]]:
     if "max_activation" not in table:
         return {}
     ends = died_of(table[table["step"] == table["spec.steps"]])
-    return {name: rows[list(CAUSES)].mean().round(4).to_dict() for name, rows in ends.groupby(named(ends), sort=False)}
+    shares = ends.groupby(named(ends), sort=False)[list(CAUSES)].mean().round(4)
+    return {str(name): {cause: float(row[cause]) for cause in CAUSES} for name, row in shares.iterrows()}
 
 
 @functools.cache
