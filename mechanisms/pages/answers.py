@@ -11,7 +11,7 @@ from typing import Any
 
 from mechanisms.claims import all_hypotheses, treated_runs
 from mechanisms.claims.hypothesis import UNDECIDED, Finding
-from mechanisms.claims.preregistration import status
+from mechanisms.claims.preregistration import AFTER, status
 from mechanisms.commands.verdict import at_size
 from mechanisms.measures.statistics import Estimate
 from mechanisms.pages import pruning
@@ -127,11 +127,12 @@ class Answers:
         for name in names:
             judged = self._judge(name, options.get("preset", PRESETS[0]), int(options["seeds"]) if "seeds" in options else None)
             one = judged.hypothesis
-            made = status(one, self.evidence.runs) if one.predictions else ""
-            told = [part for part in (one.explanation, made) if part]
+            made = status(one, self.evidence.runs)
+            told = [part for part in (one.explanation, "" if made == AFTER else made) if part]
+            after = f", {AFTER}" if made.startswith(AFTER) else ""
             why = f" ({judged.why})" if judged.verdict == UNDECIDED and judged.why else ""
             statement = f"**{one.statement}** ({'; '.join(told)})" if told else f"**{one.statement}**"
-            yield [f"**{name}**", statement, "", "", "", f"**{judged.verdict}**{why}"]
+            yield [f"**{name}**", statement, "", "", "", f"**{judged.verdict}**{after}{why}"]
             yield from (_finding_row(finding) for finding in judged.findings)
 
 
