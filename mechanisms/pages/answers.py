@@ -72,7 +72,8 @@ class Answers:
         """Return the text of `NAME[@PRESET][:SEEDS][#WHAT][ as STYLE]`.
 
         Of a hypothesis, WHAT is the number of a finding, counted from 1, and without it the answer is the verdict; of an
-        experiment on interventions, WHAT is the name of a quantity; of others, ROW.COLUMN of what is printed after a run.
+        experiment on interventions, WHAT is the name of a quantity; of others, ROW/COLUMN of what is printed after a run, where
+        ROW is a number, counted from 1, or the values that the row has, such as "rule=adam,ratio=0.5".
         Styles are those of `STYLES`.
         """
         what, _, style = asked.partition(" as ")
@@ -90,8 +91,7 @@ class Answers:
             require_choice("quantity", what, tuple(effects))
             return effects[what]
         if name not in self.known:
-            row, _, column = what.partition(".")
-            return Estimate(float(self.summary(need)[column].iloc[int(row) - 1]), -math.inf, math.inf, need.seeds)
+            return _cell(self.summary(need), what, need.seeds)
         judged = self._judge(name, preset, seeds)
         if not what:
             return judged.verdict
@@ -133,6 +133,21 @@ class Answers:
             statement = f"**{one.statement}** ({'; '.join(told)})" if told else f"**{one.statement}**"
             yield [f"**{name}**", statement, "", "", "", f"**{judged.verdict}**{why}"]
             yield from (_finding_row(finding) for finding in judged.findings)
+
+
+def _cell(table: Any, what: str, seeds: int) -> Estimate:
+    """One number of a summary, with its interval where that is in columns `NAME_low` and `NAME_high`, or `low` and `high`."""
+    row, _, column = what.rpartition("/")
+    require_choice("column", column, tuple(map(str, table)))
+    if "=" in row:
+        for name, value in (pair.split("=", 1) for pair in row.split(",")):
+            require_choice("column", name, tuple(map(str, table)))
+            table = table[table[name].map(lambda cell: f"{cell:g}" if isinstance(cell, float) else str(cell)) == value]
+        require(len(table) == 1, "row", row, f"values of one row (there are {len(table)})")
+    chosen = table.iloc[0 if "=" in row else int(row) - 1]
+    ends = f"{column}_low" if f"{column}_low" in table else "low"
+    low, high = (chosen[ends], chosen[ends.replace("low", "high")]) if ends in table else (-math.inf, math.inf)
+    return Estimate(float(chosen[column]), float(low), float(high), seeds)
 
 
 def _finding_row(finding: Finding) -> Cells:
@@ -199,7 +214,7 @@ STYLES: dict[str, Callable[[Estimate], str]] = {
     "bare": lambda found: number_text(found.value),
     "signed": lambda found: f"{found.value:+.2f}".replace("-", "−"),
     "share": lambda found: f"{100 * found.value:.0f} %",
-    "error": lambda found: f"{100 * found.value:.1f} %",
+    "error": lambda found: pruning.error_text(found.value, found.low, found.high),
     "points": lambda found: _scaled(found, " points"),
     "percent": lambda found: _scaled(found, " %"),
 }

@@ -46,7 +46,7 @@ def test_findings_verdicts_and_rows_come_from_the_committed_records(answers):
     assert finding.startswith("|  | sparsity without a regularizer | 0 ± 0.01 | 0")
     assert answers.number("H3") == "supported"
     assert answers.number("H3#1 as share") == "0 %"
-    assert answers.number("digits#4.sparsity_by_activation as share") == "0 %"
+    assert answers.number("digits#4/sparsity_by_activation as share") == "0 %"
     assert "| sgd | coupled | 0.005 |" in answers.block("outcomes digits")
 
 
@@ -57,7 +57,7 @@ def test_findings_verdicts_and_rows_come_from_the_committed_records(answers):
         ("H3#1 as poem", "poem"),
         ("H3@huge", "huge"),
         ("rescale:5#nothing", "nothing"),
-        ("no_such#1.seeds", "no_such"),
+        ("no_such#1/seeds", "no_such"),
     ],
 )
 def test_a_mark_that_asks_for_nothing_is_refused(answers, asked, message):
