@@ -170,7 +170,7 @@ def _outcomes(answers: Answers, need: Need, _: list[str]) -> list[Cells]:
             [
                 *(f"{row[name]:g}" if isinstance(row[name], float) else str(row[name]) for name in own),
                 f"{row['sparsity_by_activation']:.3f} ({spread})",
-                *([" / ".join(f"{100 * row[name]:.0f}" for name in causes)] if causes else []),
+                *([" / ".join("–" if math.isnan(row[name]) else f"{100 * row[name]:.0f}" for name in causes)] if causes else []),
                 f"{row['sparsity_by_scale']:.3f}",
                 f"{row['test_error']:.1%}".replace("%", " %"),
                 number_text(row["train_loss"]),
