@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,16 +11,24 @@ from typing import Any
 import click
 
 from mechanisms.claims import all_hypotheses
-from mechanisms.claims.hypothesis import UNDECIDED, Finding, Hypothesis, overall
-from mechanisms.claims.preregistration import status
+from mechanisms.claims.hypothesis import REFUTED, SUPPORTED, UNDECIDED, Finding, Hypothesis, adjusted, overall
+from mechanisms.claims.network_runs import named, not_trained
+from mechanisms.claims.preregistration import AFTER, status
 from mechanisms.command_line.framework import print_rows, verb
 from mechanisms.command_line.options import jobs_option, names_and_overrides, table_options
-from mechanisms.records.loading import load, missing, standing_in
+from mechanisms.measures.sparsity import CAUSES, died_of
+from mechanisms.records.loading import Need, load, missing, standing_in
 from mechanisms.records.store import Store
 from mechanisms.records.suites import PRESETS, find_suite, suite_names
 from mechanisms.sweeps.making import make
 from mechanisms.system.progress import say
-from mechanisms.validation import InvalidValue, require_whole
+from mechanisms.validation import InvalidValue, UserError, require_whole
+
+ERROR_RATE = 0.05
+MOST_TOLD = 4
+"""Settings up to which the table says what filters died of; JSON says it of all."""
+NAMED = 2
+"""How many failed trainings the table names; JSON names all."""
 
 
 @verb("P2 H1", "H1 regularizer.strength=1e-3 --run-missing", "--layer toy --json")
@@ -52,8 +61,36 @@ def command(
     names, overrides = names_and_overrides(words, "hypotheses to judge", "H1")
     at = [at_size(hypothesis, preset, seeds) for hypothesis in chosen(names, layer)]
     hypotheses = [with_settings(hypothesis, overrides) for hypothesis in at]
-    rows = [row for hypothesis in hypotheses for row in judged(hypothesis, runs, jobs, run_missing)]
-    print_rows(rows if as_json else [_short(row) for row in rows], as_json)
+    parts = [judged(hypothesis, runs, jobs, run_missing) for hypothesis in hypotheses]
+    rows = _with_adjusted([row for part in parts for row in part])
+    say(_counted(rows))
+    print_rows(rows if as_json else [short for row in rows for short in _lines(row)], as_json)
+
+
+def _lines(row: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a person sees of a row: below a verdict what the filters of its settings died of, where these are few."""
+    deaths = row.get("died_of", {})
+    told = {name: ", ".join(f"{cause} {share:.1%}" for cause, share in of.items()) for name, of in deaths.items()}
+    extra = [{"quantity": f"died of, {name}: {text}"} for name, text in told.items()] if len(told) <= MOST_TOLD else []
+    first = _short(row)
+    return [first, *(dict.fromkeys(first, "") | line for line in extra)]
+
+
+def _with_adjusted(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows with `p_holm`, the p of their findings adjusted for the number of findings that are printed together."""
+    numbers = iter(adjusted([row["p"] for row in rows if "quantity" in row]))
+    return [row | {"p_holm": next(numbers)} if "quantity" in row else row for row in rows]
+
+
+def _counted(rows: list[dict[str, Any]]) -> str:
+    """How many findings there are of each verdict, and how many of these are left when their number is allowed for."""
+    found = [row for row in rows if "quantity" in row]
+    parts = []
+    for verdict in (SUPPORTED, REFUTED):
+        own = [row for row in found if row["verdict"] == verdict]
+        left = sum(row["p_holm"] is None or row["p_holm"] < ERROR_RATE for row in own)
+        parts.append(f"{len(own)} {verdict}, {left} of them after Holm's correction")
+    return f"{len(found)} findings: " + "; ".join(parts)
 
 
 def chosen(names: Sequence[str], layer: str | None) -> list[Hypothesis]:
@@ -84,13 +121,21 @@ def judged(hypothesis: Hypothesis, runs: Path, jobs: int, run_missing: bool) -> 
     """One row for the verdict of a hypothesis and one for each of its findings."""
     say(f"{hypothesis.name}: {hypothesis.statement}")
     findings, verdict, why = judge(hypothesis, runs, jobs, run_missing)
+    quick = find_suite(hypothesis.layer).quick
+    made = status(hypothesis, runs) if findings else ""
+    failed = [name for need in hypothesis.needs[:1] if findings and not quick for name in _not_trained(need, runs)]
+    features = next((need for need in hypothesis.needs if need.table == "features" and findings and not quick), None)
+    deaths = {} if features is None else _died_of(features, runs)
     head = {
         "hypothesis": hypothesis.name,
         "verdict": verdict,
         "why": why,
         "statement": hypothesis.statement,
         "source": hypothesis.source,
-        "made": status(hypothesis, runs) if findings else "",
+        "made": made,
+        "after_the_fact": made.startswith(AFTER),
+        "not_trained": failed,
+        "died_of": deaths,
         "refuted_if": hypothesis.refuted_if,
         "records": [need.command for need in hypothesis.needs],
     }
@@ -111,6 +156,26 @@ def judge(hypothesis: Hypothesis, runs: Path, jobs: int, run_missing: bool) -> t
     return findings, *overall(findings)
 
 
+@functools.cache
+def _died_of(need: Need, runs: Path) -> dict[str, dict[str, float]]:
+    """Setting → the mean shares of filters that died of each cause; empty where that was not recorded."""
+    table = load(need, runs)
+    if "max_activation" not in table:
+        return {}
+    ends = died_of(table[table["step"] == table["spec.steps"]])
+    shares = ends.groupby(named(ends), sort=False)[list(CAUSES)].mean().round(4)
+    return {str(name): {cause: float(row[cause]) for cause in CAUSES} for name, row in shares.iterrows()}
+
+
+@functools.cache
+def _not_trained(need: Need, runs: Path) -> tuple[str, ...]:
+    """The trainings of a need that learned next to nothing; none where its records have no curve."""
+    try:
+        return tuple(not_trained(load(replace(need, table="curve"), runs)))
+    except (UserError, KeyError):
+        return ()
+
+
 def _row(finding: Finding) -> dict[str, Any]:
     found = finding.found
     return {
@@ -122,6 +187,7 @@ def _row(finding: Finding) -> dict[str, Any]:
         "high": found.high if abs(found.high) < 1e300 else None,
         "n": found.n,
         "interval": found.interval,
+        "p": finding.p,
         "why": finding.why,
     }
 
@@ -131,8 +197,8 @@ def _short(row: dict[str, Any]) -> dict[str, Any]:
     if "quantity" not in row:
         return {
             "hypothesis": row["hypothesis"],
-            "verdict": str(row["verdict"]).upper(),
-            "quantity": row["why"],
+            "verdict": str(row["verdict"]).upper() + (f", {AFTER}" if row["after_the_fact"] else ""),
+            "quantity": "; ".join(text for text in (row["why"], _told(row["not_trained"])) if text),
             "made": row["made"],
         }
     return {
@@ -143,4 +209,10 @@ def _short(row: dict[str, Any]) -> dict[str, Any]:
         "found": row["found"],
         "95 % interval": row["interval"],
         "n": row["n"],
+        "p (Holm)": row["p_holm"],
     }
+
+
+def _told(failed: list[str]) -> str:
+    more = " …" if len(failed) > NAMED else ""
+    return f"{len(failed)} trainings failed: {'; '.join(failed[:NAMED])}{more}" if failed else ""
