@@ -18,7 +18,7 @@ def command(given: Given, out: Path | None, force: bool, as_json: bool) -> None:
     MODEL is a network name, a record folder, or PACKAGE.MODULE:CALLABLE, which is imported: name only code that you trust.
     FIELD=VALUE sets a field of a named network, or an argument of the callable.
     """
-    from full_scale.commands.parts.output import quiet, require_free, show
+    from full_scale.commands.parts.output import require_free, show
     from full_scale.removal import audit
     from mechanisms.system.files import write_whole
     from mechanisms.validation import require
@@ -27,8 +27,7 @@ def command(given: Given, out: Path | None, force: bool, as_json: bool) -> None:
         require(out.suffix == ".json", "--out", str(out), "a name that ends in .json")
         require_free([out], force)
     asked = asked_by(given)
-    with quiet():
-        found = audit(asked.model, asked.example, **asked.evidence)
+    found = audit(asked.model, asked.example, **asked.evidence)
     if out is not None:
         write_whole(out, (found.to_json() + "\n").encode(), "choose another with --out")
     show(found, as_json)

@@ -24,15 +24,16 @@ def command(given: Given, out: Path | None, force: bool, as_json: bool, **how: A
     MODEL is a network name, a record folder, or PACKAGE.MODULE:CALLABLE, which is imported: name only code that you trust.
     FIELD=VALUE sets a field of a named network, or an argument of the callable.
     """
-    from full_scale.commands.parts.output import quiet, require_free, show
+    from full_scale.commands.parts.output import require_free, show
     from full_scale.removal import shrink
+    from full_scale.removal.analysis.graph import quiet
     from full_scale.removal.files.export import destinations, write
 
     if out is not None:
         require_free(destinations(out), force)
     asked = asked_by(given)
-    with quiet():
-        smaller, report = shrink(asked.model, asked.example, **asked.evidence, **how)
-        if out is not None:
+    smaller, report = shrink(asked.model, asked.example, **asked.evidence, **how)
+    if out is not None:
+        with quiet():
             write(smaller, report, asked.example, out)
     show(report, as_json)

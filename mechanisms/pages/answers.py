@@ -72,7 +72,8 @@ class Answers:
         """Return the text of `NAME[@PRESET][:SEEDS][#WHAT][ as STYLE]`.
 
         Of a hypothesis, WHAT is the number of a finding, counted from 1, and without it the answer is the verdict; of an
-        experiment on interventions, WHAT is the name of a quantity; of others, ROW.COLUMN of what is printed after a run.
+        experiment on interventions, WHAT is the name of a quantity; of others, ROW/COLUMN of what is printed after a run, where
+        ROW is a number, counted from 1, or the values that the row has, such as "rule=adam,ratio=0.5".
         Styles are those of `STYLES`.
         """
         what, _, style = asked.partition(" as ")
@@ -90,8 +91,7 @@ class Answers:
             require_choice("quantity", what, tuple(effects))
             return effects[what]
         if name not in self.known:
-            row, _, column = what.partition(".")
-            return Estimate(float(self.summary(need)[column].iloc[int(row) - 1]), -math.inf, math.inf, need.seeds)
+            return _cell(self.summary(need), what, need.seeds)
         judged = self._judge(name, preset, seeds)
         if not what:
             return judged.verdict
@@ -135,6 +135,21 @@ class Answers:
             yield from (_finding_row(finding) for finding in judged.findings)
 
 
+def _cell(table: Any, what: str, seeds: int) -> Estimate:
+    """One number of a summary, with its interval where that is in columns `NAME_low` and `NAME_high`, or `low` and `high`."""
+    row, _, column = what.rpartition("/")
+    require_choice("column", column, tuple(map(str, table)))
+    if "=" in row:
+        for name, value in (pair.split("=", 1) for pair in row.split(",")):
+            require_choice("column", name, tuple(map(str, table)))
+            table = table[table[name].map(lambda cell: f"{cell:g}" if isinstance(cell, float) else str(cell)) == value]
+        require(len(table) == 1, "row", row, f"values of one row (there are {len(table)})")
+    chosen = table.iloc[0 if "=" in row else int(row) - 1]
+    ends = f"{column}_low" if f"{column}_low" in table else "low"
+    low, high = (chosen[ends], chosen[ends.replace("low", "high")]) if ends in table else (-math.inf, math.inf)
+    return Estimate(float(chosen[column]), float(low), float(high), seeds)
+
+
 def _finding_row(finding: Finding) -> Cells:
     return ["", finding.quantity, finding.expected, interval_text(finding.found), str(finding.found.n), finding.verdict]
 
@@ -144,14 +159,17 @@ def _outcomes(answers: Answers, need: Need, _: list[str]) -> list[Cells]:
     table = answers.summary(need)
     first = list(table).index("seeds")
     own = [name for name in list(table)[:first] if name in ("rule", "coupling", "strength") or table[name].nunique() > 1]
-    head = [*(name.rpartition(".")[2].replace("_", " ") for name in own), "dead by activation (min–max)", "by scale"]
-    rows = [[*head, "test error", "training loss", "decay budget"]]
+    head = [*(name.rpartition(".")[2].replace("_", " ") for name in own), "dead by activation (min–max)"]
+    causes = [name for name in table if str(name).startswith("died_by_")]
+    told = [f"of {' / '.join(str(name).removeprefix('died_by_').replace('_', ' ') for name in causes)}, %"] if causes else []
+    rows = [[*head, *told, "by scale", "test error", "training loss", "decay budget"]]
     for _, row in table.iterrows():
         spread = f"{row['sparsity_min']:.3f}–{row['sparsity_max']:.3f}"
         rows.append(
             [
                 *(f"{row[name]:g}" if isinstance(row[name], float) else str(row[name]) for name in own),
                 f"{row['sparsity_by_activation']:.3f} ({spread})",
+                *([" / ".join(f"{100 * row[name]:.0f}" for name in causes)] if causes else []),
                 f"{row['sparsity_by_scale']:.3f}",
                 f"{row['test_error']:.1%}".replace("%", " %"),
                 number_text(row["train_loss"]),
@@ -199,7 +217,7 @@ STYLES: dict[str, Callable[[Estimate], str]] = {
     "bare": lambda found: number_text(found.value),
     "signed": lambda found: f"{found.value:+.2f}".replace("-", "−"),
     "share": lambda found: f"{100 * found.value:.0f} %",
-    "error": lambda found: f"{100 * found.value:.1f} %",
+    "error": lambda found: pruning.error_text(found.value, found.low, found.high),
     "points": lambda found: _scaled(found, " points"),
     "percent": lambda found: _scaled(found, " %"),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from mechanisms.measures.pruning_curves import BETTER, WORSE, against, over_seeds
@@ -31,8 +32,8 @@ def heuristics(pruned: pd.DataFrame) -> list[list[str]]:
         told = _at(compared[compared["protocol"] == "one_shot"], {RULE: rule, "ranking": ranking, "ratio": ratio})["verdict"]
         where = "each layer" if ranking == "layer" else "the whole network"
         counts = f"{(told == BETTER).sum()} / {(told == WORSE).sum()}"
-        words = [rule, f"{100 * ratio:.0f} % of {where}", error_text(chance), f"{_name(best)}: {error_text(best)}"]
-        rows.append([*words, error_text(scratch), counts])
+        words = [rule, f"{100 * ratio:.0f} % of {where}", _error(chance), f"{_name(best)}: {_error(best)}"]
+        rows.append([*words, _error(scratch), counts])
     return rows
 
 
@@ -44,16 +45,20 @@ def equal_parameters(pruned: pd.DataFrame) -> list[list[str]]:
     keys = ["protocol", "criterion", "ranking"]
     for (protocol, criterion, ranking), one in whole.groupby(keys, sort=False):
         by_network = {name: own.iloc[0] for name, own in one.groupby("network")}
-        errors = [error_text(by_network[name]) if name in by_network else "" for name in networks]
+        errors = [_error(by_network[name]) if name in by_network else "" for name in networks]
         left = "/".join(f"{100 * by_network[name]['parameters_share']:.0f} %" for name in networks if name in by_network)
         rows.append([_way(str(protocol), str(criterion), str(ranking)), left, *errors])
     return rows
 
 
-def error_text(row: Any) -> str:
-    """Return a test error in per cent with its 95 % interval, cut to what an error can be."""
-    low, high = 100 * max(row["test_error_low"], 0.0), 100 * min(row["test_error_high"], 1.0)
-    return f"{100 * row['test_error']:.1f} % [{low:.1f}, {high:.1f}]"
+def error_text(value: float, low: float, high: float) -> str:
+    """Return a test error in per cent with its 95 % interval, cut to what an error can be; without one that is unbounded."""
+    told = f"{100 * value:.1f} %"
+    return told + (f" [{100 * max(low, 0.0):.1f}, {100 * min(high, 1.0):.1f}]" if math.isfinite(low + high) else "")
+
+
+def _error(row: Any) -> str:
+    return error_text(row["test_error"], row["test_error_low"], row["test_error_high"])
 
 
 def _way(protocol: str, criterion: str, ranking: str) -> str:

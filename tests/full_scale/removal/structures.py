@@ -60,6 +60,18 @@ class Gated(nn.Module):
         return x * torch.sigmoid(gate)
 
 
+class Added(Chain):
+    """Sums by the module that networks to be quantized later use, in real numbers."""
+
+    def __init__(self):
+        super().__init__()
+        self.sum = torch.ao.nn.quantized.FloatFunctional()
+
+    def forward(self, x):
+        y = self.first(x)
+        return self.classifier(self.pool(self.sum.add_relu(y, self.second(y))).flatten(1))
+
+
 class Shared(nn.Module):
     """The same convolution twice."""
 

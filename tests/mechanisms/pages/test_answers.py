@@ -17,16 +17,16 @@ def answers(tmp_path_factory):
 
 def test_styles_of_a_share_with_its_interval():
     found = Estimate(-0.2764, -0.301, -0.25, 5)
-    written = {name: style(found) for name, style in STYLES.items()}
+    written = {name: style(found) for name, style in STYLES.items() if name != "error"}
     assert written == {
         "value": "-0.276 [-0.301, -0.25]",
         "bare": "-0.276",
         "signed": "−0.28",
         "share": "-28 %",
-        "error": "-27.6 %",
         "points": "28 points [25, 30]",
         "percent": "28 % [25, 30]",
     }
+    assert STYLES["error"](Estimate(0.394, -0.01, 1.2, 3)) == "39.4 % [0.0, 100.0]"
     assert STYLES["points"](Estimate(0.02, -0.04, 0.08, 5)) == "2 points [-4, 8]"
 
 
@@ -46,7 +46,7 @@ def test_findings_verdicts_and_rows_come_from_the_committed_records(answers):
     assert finding.startswith("|  | sparsity without a regularizer | 0 ± 0.01 | 0")
     assert answers.number("H3") == "supported"
     assert answers.number("H3#1 as share") == "0 %"
-    assert answers.number("digits#4.sparsity_by_activation as share") == "0 %"
+    assert answers.number("digits#4/sparsity_by_activation as share") == "0 %"
     assert "| sgd | coupled | 0.005 |" in answers.block("outcomes digits")
 
 
@@ -57,7 +57,7 @@ def test_findings_verdicts_and_rows_come_from_the_committed_records(answers):
         ("H3#1 as poem", "poem"),
         ("H3@huge", "huge"),
         ("rescale:5#nothing", "nothing"),
-        ("no_such#1.seeds", "no_such"),
+        ("no_such#1/seeds", "no_such"),
     ],
 )
 def test_a_mark_that_asks_for_nothing_is_refused(answers, asked, message):
