@@ -63,17 +63,17 @@ class AbstractFolderDataset(AbstractDataset):
     def load_for(self, context: RunContext) -> Data:
         """See `AbstractDataset`; files are listed once a process."""
         root = with_files(lambda: self.root(context.data), context.download).absolute()
-        train, test = _listed(self, root)
+        train, test = _listed(self, root, context.decoders)
         require_two_classes(f"data={self.name}", np.array([label for _, label in train]))
-        return Data(train=self._examples(root, train), test=self._examples(root, test))
+        return Data(*(self._examples(root, part, context.decoders) for part in (train, test)))
 
-    def _examples(self, root: Path, listing: Listing) -> ImageFiles:
+    def _examples(self, root: Path, listing: Listing, decoders: int | None) -> ImageFiles:
         import torch
 
         names = np.array([os.fsencode(name) for name, _ in listing])
-        return ImageFiles(root, names, torch.tensor([label for _, label in listing]), self.side)
+        return ImageFiles(root, names, torch.tensor([label for _, label in listing]), self.side, decoders=decoders)
 
-    def listings(self, root: Path) -> tuple[Listing, Listing]:
+    def listings(self, root: Path, decoders: int | None) -> tuple[Listing, Listing]:
         """Training and test images as their sizes announce them, without those that are to be skipped."""
         classes = class_names(root / "train")
         if len(classes) != self.classes:
@@ -82,18 +82,20 @@ class AbstractFolderDataset(AbstractDataset):
         for part, announced in zip(parts, (self.train_size, self.test_size), strict=True):
             if announced is not None and len(part) != announced:
                 raise UserError(f"data={self.name}: {len(part)} images in {root} and not {announced}: {self.advice}")
-        return parts if self.unreadable == "refuse" else (self._readable(root, parts[0]), self._readable(root, parts[1]))
+        if self.unreadable == "refuse":
+            return parts
+        return self._readable(root, parts[0], decoders), self._readable(root, parts[1], decoders)
 
-    def _readable(self, root: Path, listing: Listing) -> Listing:
-        damaged = self._examples(root, listing).unreadable()
+    def _readable(self, root: Path, listing: Listing, decoders: int | None) -> Listing:
+        damaged = self._examples(root, listing, decoders).unreadable()
         for row, reason in damaged.items():
             say(f"skipped {root / listing[row][0]} ({reason})")
         return [image for row, image in enumerate(listing) if row not in damaged]
 
 
 @functools.lru_cache(maxsize=2)
-def _listed(dataset: AbstractFolderDataset, root: Path) -> tuple[Listing, Listing]:
-    return dataset.listings(root)
+def _listed(dataset: AbstractFolderDataset, root: Path, decoders: int | None) -> tuple[Listing, Listing]:
+    return dataset.listings(root, decoders)
 
 
 def first_with_train(dataset: str, folders: list[Path], layout: str, archives: tuple[Source, ...] = ()) -> Path:

@@ -63,6 +63,7 @@ CONTEXT = {
     "download": option("--download", "Fetch missing data sets from their official addresses."),
     "device": option("--device NAME", "Torch device to train on.", HERE.device),
     "checkpoint_every": option("--checkpoint-every SECONDS", "Between checkpoints of a training.", HERE.checkpoint_every),
+    "decoders": option("--decoders N", "Processes that decode images (default: one a core, at most 8).", type=int),
 }
 """Field of a `RunContext` → its option."""
 

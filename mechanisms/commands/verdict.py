@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -51,26 +52,22 @@ def command(words: tuple[str, ...], layer: str | None, preset: str, seeds: int |
     names, overrides = names_and_overrides(words, "hypotheses to judge", "H1")
     at = [at_size(hypothesis, preset, seeds) for hypothesis in chosen(names, layer)]
     hypotheses = [with_settings(hypothesis, overrides) for hypothesis in at]
-    parts = [judged(hypothesis, **records) for hypothesis in hypotheses]
-    rows = _with_adjusted([row for part in parts for row in part])
+    rows = _with_adjusted([row for hypothesis in hypotheses for row in judged(hypothesis, **records)])
+    say(_counted(rows))
     if as_json:
         print_rows(rows, as_json)
-    else:
-        _print_verdicts(rows)
-    say(_counted(rows))
+        return
+    for _, (head, *findings) in itertools.groupby(rows, key=lambda row: row["hypothesis"]):
+        print(*_head(head), sep="\n")
+        print_rows([_short(finding) for finding in findings], as_json=False)
 
 
-def _print_verdicts(rows: list[dict[str, Any]]) -> None:
-    """Print each verdict on a line, what the filters of its settings died of where these are few, and a table of its findings."""
-    for head in (row for row in rows if "quantity" not in row):
-        after = f", {AFTER}" if head["after_the_fact"] else ""
-        told = "; ".join(text for text in (head["why"], _told(head["not_trained"])) if text)
-        print(f"{head['hypothesis']}  {head['verdict'].upper()}{after}  {told or head['made']}")
-        if len(head["died_of"]) <= MOST_TOLD:
-            for name, shares in head["died_of"].items():
-                print(f"died of, {name}: " + ", ".join(f"{cause} {share:.1%}" for cause, share in shares.items()))
-        own = [row for row in rows if "quantity" in row and row["hypothesis"] == head["hypothesis"]]
-        print_rows([_short(finding) for finding in own], as_json=False)
+def _head(row: dict[str, Any]) -> Iterator[str]:
+    """What a person sees of a hypothesis: its verdict, and what the filters of its settings died of, where these are few."""
+    verdict = str(row["verdict"]).upper() + (f", {row['made']}" if row["made"] else "")
+    yield "  ".join(text for text in (row["hypothesis"], verdict, row["why"], _told(row["not_trained"])) if text)
+    for name, shares in row["died_of"].items() if len(row["died_of"]) <= MOST_TOLD else ():
+        yield f"died of, {name}: " + ", ".join(f"{cause} {share:.1%}" for cause, share in shares.items())
 
 
 def _with_adjusted(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -193,11 +190,8 @@ def _row(finding: Finding) -> dict[str, Any]:
 
 def _short(row: dict[str, Any]) -> dict[str, Any]:
     """The columns of a finding that fit on a screen."""
-    return {name: row[name] for name in ("verdict", "quantity", "expected", "found")} | {
-        "95 % interval": row["interval"],
-        "n": row["n"],
-        "p (Holm)": row["p_holm"],
-    }
+    shown = {name: row[name] for name in ("verdict", "quantity", "expected", "found")}
+    return shown | {"95 % interval": row["interval"], "n": row["n"], "p (Holm)": row["p_holm"]}
 
 
 def _told(failed: list[str]) -> str:
