@@ -9,9 +9,25 @@ import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from mechanisms.command_line.framework import OneLineParser, add_json_argument, print_rows
+from mechanisms.command_line.framework import print_rows
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """argparse whose errors are one line, without the usage block, and that takes no abbreviated options."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"allow_abbrev": False, **kwargs})
+
+    def error(self, message: str) -> NoReturn:
+        """Print one line and exit with status 2."""
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def add_json_argument(parser: argparse.ArgumentParser) -> None:
+    """--json: the printed table as JSON."""
+    parser.add_argument("--json", action="store_true", help="print the table as a JSON list of objects")
 
 
 def arguments(description: str) -> argparse.Namespace:

@@ -10,4 +10,5 @@ LAYER = Layer(
     blocks="toy.run_types:blocks",
     read_spec="toy.run_types:spec_of",
     quick=True,
+    example="decay",
 )

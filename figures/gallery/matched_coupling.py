@@ -8,15 +8,12 @@ the couplings do the same at other strengths, as decoupled and independent decay
 
 from __future__ import annotations
 
-from typing import Any
-
 import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from figures.style import COUPLING_DASHES, letter, page_width, palette, rule_label
+from figures.panels.couplings import draw_couplings
+from figures.style import letter, page_width
 from mechanisms.measures.matched_loss import ends_with_loss
 from mechanisms.records.loading import Need
 
@@ -30,16 +27,10 @@ def draw(features: pd.DataFrame, curve: pd.DataFrame) -> Figure:
     """Three panels; colour is the rule, line style the coupling."""
     ends = ends_with_loss(features, curve)
     runs = ends[ends["spec.regularizer.strength"] > 0]
-    rules = list(dict.fromkeys(runs["spec.rule"]))
-    colours = dict(zip(rules, palette(len(rules)), strict=True))
     figure, panels = plt.subplots(1, 3, figsize=(page_width(), 2.7))
-    for key, one in runs.groupby(["spec.rule", "spec.regularizer.coupling"], sort=False):
-        rule, coupling = str(key[0]), str(key[1])
-        style: dict[str, Any] = {"color": colours[rule], "linestyle": COUPLING_DASHES[coupling]}
-        label = f"{rule_label(rule).partition(',')[0]}, {coupling}"
-        _line(panels[0], one, "train_loss", "dead", style, label)
-        _line(panels[1], one, "pull", "dead", style, None)
-        _line(panels[2], one, "dead", "test_error", style, None)
+    draw_couplings(panels[0], runs, "train_loss", "dead")
+    draw_couplings(panels[1], runs, "pull", "dead")
+    draw_couplings(panels[2], runs, "dead", "test_error")
     panels[0].set(xscale="log", xlabel="training loss", ylabel="dead filters (share)", ylim=(-0.02, None))
     panels[1].set(xscale="log", xlabel="Λ, e-folds by decay alone", ylabel="dead filters (share)", ylim=(-0.02, None))
     panels[2].set(xlabel="dead filters (share)", ylabel="test error (share)", yscale="log")
@@ -49,15 +40,3 @@ def draw(features: pd.DataFrame, curve: pd.DataFrame) -> Figure:
     figure.legend(*panels[0].get_legend_handles_labels(), loc="lower center", ncol=5, handlelength=2.4, columnspacing=1.2)
     figure.tight_layout(rect=(0, 0.1, 1, 1), w_pad=1.0)
     return figure
-
-
-def _line(axes: Axes, runs: pd.DataFrame, across: str, up: str, style: dict[str, Any], label: str | None) -> None:
-    """Means over seeds against one another, in the order of `across`, with the range of `up`; losses have geometric means."""
-    positions = np.log(runs[across]) if across == "train_loss" else runs[across]
-    by = runs.assign(at=positions).groupby("spec.regularizer.strength")
-    points = pd.DataFrame({"at": by["at"].mean(), "mean": by[up].mean(), "low": by[up].min(), "high": by[up].max()}).sort_values(
-        "at"
-    )
-    at = np.exp(points["at"]) if across == "train_loss" else points["at"]
-    axes.plot(at, points["mean"], marker="o", markersize=2.5, label=label, **style)
-    axes.fill_between(at, points["low"], points["high"], color=style["color"], alpha=0.12, linewidth=0)

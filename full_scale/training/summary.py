@@ -9,7 +9,7 @@ import pandas as pd
 
 from full_scale.training.spec import TrainSpec
 from mechanisms.law.regularizers import L2
-from mechanisms.measures.sparsity import CRITERIA, histories, sparsity
+from mechanisms.measures.sparsity import CAUSES, CRITERIA, died_of, histories, sparsity
 from mechanisms.records.columns import distinguishing
 from mechanisms.records.specs import flatten
 from mechanisms.records.store import Store
@@ -20,8 +20,9 @@ from mechanisms.validation import InvalidValue
 def summarize(store: Store, specs: tuple[TrainSpec, ...], seeds: tuple[int, ...]) -> pd.DataFrame:
     """One row a spec: what it is, how sparse it ended, its errors, and how far its decay alone could have gone.
 
-    Means over the seeds; `sparsity_min` and `sparsity_max` are the extremes of the sparsity by activation. `ever_dead` and
-    `revived` count features, by activation; `decay_budget` is the closed form at the median measured denominator of the scales.
+    Means over the seeds; `sparsity_min` and `sparsity_max` are the extremes of the sparsity by activation, `died_by_…` its parts
+    by what features died of. `ever_dead` and `revived` count features, by activation; `decay_budget` is the closed form at the
+    median measured denominator of the scales.
     """
     labels = pd.DataFrame([_label(spec) for spec in specs])
     fields = pd.DataFrame([{k: v for k, v in flatten(spec).items() if not isinstance(v, tuple)} for spec in specs])
@@ -42,6 +43,8 @@ def _label(spec: TrainSpec) -> dict[str, Any]:
 def _row(store: Store, spec: TrainSpec, seeds: tuple[int, ...]) -> dict[str, Any]:
     features, curve = (store.collect((spec,), seeds, table) for table in ("features", "curve"))
     ends = {f"sparsity_by_{by}": _last(sparsity(features, by), spec)["sparsity"] for by in CRITERIA}
+    died = _last(died_of(features), spec)
+    ends |= {f"died_by_{name.replace(' ', '_')}": died[name] for name in CAUSES}
     ends |= {name: _last(curve, spec)[name] for name in ("test_error", "train_loss")}
     row: dict[str, Any] = {"seeds": len(seeds)}
     by_activation = ends["sparsity_by_activation"]

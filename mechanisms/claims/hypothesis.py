@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mechanisms.measures.statistics import Estimate, equivalence_replicates
+from mechanisms.measures.statistics import Estimate, chance_beyond, equivalence_replicates, holm
 from mechanisms.records.loading import Need
 
 SUPPORTED, REFUTED, UNDECIDED = "supported", "refuted", "undecided"
@@ -19,13 +19,18 @@ LEAST_REPLICATES = 3
 
 @dataclass(frozen=True)
 class Finding:
-    """One measured quantity against its expectation."""
+    """One measured quantity against its expectation.
+
+    `p` is the chance of such a result if the verdict were false, twice the one-sided one (`chance_beyond`): of a refutation if
+    the claim held, else of support if it did not. None for a result without randomness, and for a condition of a comparison.
+    """
 
     quantity: str
     expected: str
     found: Estimate
     verdict: str
     why: str = ""
+    p: float | None = None
 
 
 @dataclass(frozen=True)
@@ -89,9 +94,17 @@ def compared(
 
     def judge(*tables: Any) -> tuple[Finding, ...]:
         found = measure(*tables)
-        return tuple(prediction.against(found[prediction.quantity]) for prediction in predictions)
+        return tuple(
+            prediction.against(found[prediction.quantity]) if prediction.quantity in found else _not_there(prediction)
+            for prediction in predictions
+        )
 
     return judge
+
+
+def _not_there(prediction: Prediction) -> Finding:
+    nothing = Estimate(math.nan, -math.inf, math.inf, 0)
+    return Finding(prediction.quantity, prediction.expected, nothing, UNDECIDED, "these records do not have it")
 
 
 def _around(center: float, tolerance: float) -> str:
@@ -108,19 +121,25 @@ def expect_value(quantity: str, found: Estimate, predicted: float, tolerance: fl
     `exact` marks a result without randomness, for which one replicate is enough.
     """
     low, high = found.low - predicted, found.high - predicted
-    expected = _around(predicted, tolerance)
+    expected, ends = _around(predicted, tolerance), (predicted - tolerance, predicted + tolerance)
     if low > tolerance or high < -tolerance:
-        return Finding(quantity, expected, found, REFUTED)
+        p = chance_beyond(found, ends[1], +1) if low > tolerance else chance_beyond(found, ends[0], -1)
+        return Finding(quantity, expected, found, REFUTED, p=p)
+    chances = [chance_beyond(found, ends[0], +1), chance_beyond(found, ends[1], -1)]
+    p = None if None in chances else max(one for one in chances if one is not None)
     if max(abs(low), abs(high)) <= tolerance:
-        return _supported(quantity, expected, found, exact)
-    return Finding(quantity, expected, found, UNDECIDED, _too_wide(found, tolerance))
+        return _supported(quantity, expected, found, exact, p)
+    return Finding(quantity, expected, found, UNDECIDED, _too_wide(found, tolerance), p)
 
 
 def _too_wide(found: Estimate, tolerance: float) -> str:
     """Why an equivalence is open: how many replicates of the spread found would show it if it were exactly true."""
     if not math.isfinite(found.spread) or tolerance <= 0:
         return f"not decidable at n = {found.n}"
-    if (needed := equivalence_replicates(found.spread, tolerance)) is None:
+    if found.sampling >= tolerance:
+        return f"not decidable on so few test images, which alone leave ± {found.sampling:.2g}"
+    left = math.sqrt(tolerance**2 - found.sampling**2)
+    if (needed := equivalence_replicates(found.spread, left)) is None:
         return f"not decidable at n = {found.n}: with the spread found, ± {tolerance:.2g} is out of reach"
     if needed > found.n:
         return f"not decidable at n = {found.n}: with the spread found, ± {tolerance:.2g} needs n = {needed}"
@@ -133,12 +152,13 @@ def expect_sign(quantity: str, found: Estimate, sign: int, smallest: float = 0.0
     expected = _signed(sign, smallest)
     smallest -= ROUNDING  # a tie is no refutation: ρ = ½ can come out as 0.4999999999999999
     if high < smallest or (high <= 0 and low < 0):
-        return Finding(quantity, expected, found, REFUTED)
+        return Finding(quantity, expected, found, REFUTED, p=chance_beyond(found, sign * max(smallest, 0.0), -sign))
+    p = chance_beyond(found, 0.0, sign)
     if low > 0 and sign * found.value >= smallest:
-        return _supported(quantity, expected, found, exact=False)
+        return _supported(quantity, expected, found, exact=False, p=p)
     open_ = "the interval includes both signs" if found.p is None else found.interval
     why = "no variation was seen" if low == high == 0 else f"{open_}: more seeds"
-    return Finding(quantity, expected, found, UNDECIDED, why)
+    return Finding(quantity, expected, found, UNDECIDED, why, p)
 
 
 def expect_condition(quantity: str, found: Estimate, low: float, high: float, advice: str) -> Finding | None:
@@ -148,11 +168,18 @@ def expect_condition(quantity: str, found: Estimate, low: float, high: float, ad
     return Finding(quantity, f"{low:g} to {high:g}", found, UNDECIDED, advice)
 
 
-def _supported(quantity: str, expected: str, found: Estimate, exact: bool) -> Finding:
+def _supported(quantity: str, expected: str, found: Estimate, exact: bool, p: float | None) -> Finding:
+    p = None if exact else p
     if found.n < LEAST_REPLICATES and not exact:
         why = f"too few replicates: {found.n}, at least {LEAST_REPLICATES}"
-        return Finding(quantity, expected, found, UNDECIDED, why)
-    return Finding(quantity, expected, found, SUPPORTED)
+        return Finding(quantity, expected, found, UNDECIDED, why, p)
+    return Finding(quantity, expected, found, SUPPORTED, p=p)
+
+
+def adjusted(chances: Sequence[float | None]) -> list[float | None]:
+    """The p of findings that are read together, adjusted for their number by Holm; None where a finding has none."""
+    known = iter(holm([p for p in chances if p is not None]).tolist() if any(p is not None for p in chances) else ())
+    return [None if p is None else next(known) for p in chances]
 
 
 def overall(findings: tuple[Finding, ...]) -> tuple[str, str]:

@@ -8,10 +8,12 @@ import pandas as pd
 
 from mechanisms.claims.hypothesis import Finding, Hypothesis
 from mechanisms.measures.sparsity import inactive
+from mechanisms.records.columns import distinguishing
 from mechanisms.records.loading import Need
 
 Judge = Callable[..., tuple[Finding, ...]]
 PAPERS = "Mehta, Kim and Theobalt 2019"
+NOT_TRAINED = 0.75
 FOUR = (Need("full_scale", "optimizers"), Need("full_scale", "optimizers", table="curve"))
 
 
@@ -20,6 +22,28 @@ def ends(features: pd.DataFrame, by: str = "activation") -> pd.DataFrame:
     last = features[features["step"] == features["spec.steps"]]
     keys = [c for c in last.columns if c.startswith("spec.") or c == "seed"]
     return last.assign(sparsity=inactive(last, by).astype(float)).groupby(keys, dropna=False)["sparsity"].mean().reset_index()
+
+
+def not_trained(curve: pd.DataFrame) -> list[str]:
+    """Name the settings and seeds of trainings that learned next to nothing: their dead filters say nothing of a law.
+
+    That is, whose training error at the end is more than `NOT_TRAINED` of that at the start. `curve` is the table of that name.
+    """
+    fields = [str(c) for c in curve if str(c).startswith("spec.")]
+    errors = curve.sort_values("step").groupby([*fields, "seed"], dropna=False, sort=False)["train_error"].agg(["first", "last"])
+    ends = errors.reset_index()
+    failed = ends["last"] > NOT_TRAINED * ends["first"]
+    return [f"{name}, seed {seed}" for name, seed in zip(named(ends)[failed], ends["seed"][failed], strict=True)]
+
+
+def named(runs: pd.DataFrame) -> pd.Series:
+    """Name the setting of each row by the fields of its spec that differ among the rows, such as "rule=adam, decayed=norm"."""
+    fields = distinguishing([str(c) for c in runs if str(c).startswith("spec.")], runs)
+
+    def name(row: pd.Series) -> str:
+        return ", ".join(f"{field.removeprefix('spec.')}={row[field]}" for field in fields if not pd.isna(row[field]))
+
+    return runs.apply(name, axis=1)
 
 
 def setting(table: pd.DataFrame, rule: str, coupling: str, decayed: bool = True) -> pd.DataFrame:

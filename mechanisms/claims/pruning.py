@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pandas as pd
 
@@ -10,7 +11,8 @@ from mechanisms.claims.early_signs import EARLY
 from mechanisms.claims.hypothesis import Finding, Hypothesis, expect_sign, expect_value
 from mechanisms.claims.network_runs import PAPERS
 from mechanisms.measures.death_prediction import prediction_table, scored
-from mechanisms.measures.statistics import mean_interval, paired_difference
+from mechanisms.measures.pruning_curves import images_of
+from mechanisms.measures.statistics import error_difference, mean_interval
 from mechanisms.records.loading import Need
 
 CRITERIA = (Need("full_scale", "criteria", table="pruned"),)
@@ -37,7 +39,7 @@ def _less_than_chance(*criteria: str) -> Callable[[pd.DataFrame], tuple[Finding,
         return tuple(
             expect_sign(
                 f"test error {WHEN[value]}, {criterion} minus random",
-                paired_difference(errors(pruned, criterion, value), errors(pruned, "random", value)),
+                error_difference(errors(pruned, criterion, value), errors(pruned, "random", value), images_of(pruned)),
                 -1,
             )
             for criterion in criteria
@@ -49,7 +51,8 @@ def _less_than_chance(*criteria: str) -> Callable[[pd.DataFrame], tuple[Finding,
 
 def _universal(pruned: pd.DataFrame) -> tuple[Finding, ...]:
     before, after = (
-        paired_difference(errors(pruned, "universality", value), errors(pruned, "selectivity", value)) for value in WHEN
+        error_difference(errors(pruned, "universality", value), errors(pruned, "selectivity", value), images_of(pruned))
+        for value in WHEN
     )
     name = "universal first minus selective first"
     return (
@@ -63,7 +66,7 @@ def _from_scratch(pruned: pd.DataFrame) -> tuple[Finding, ...]:
     return tuple(
         expect_value(
             f"test error, from scratch minus pruned by {name} and tuned",
-            paired_difference(scratch, errors(pruned, name)),
+            error_difference(scratch, errors(pruned, name), images_of(pruned)),
             0,
             ALIKE,
         )
@@ -74,14 +77,13 @@ def _from_scratch(pruned: pd.DataFrame) -> tuple[Finding, ...]:
 def _on_a_par(pruned: pd.DataFrame) -> tuple[Finding, ...]:
     implicit = pruned[(pruned["protocol"] == "implicit") & (pruned["criterion"] == "inactive by activation")]
     own = implicit.set_index("seed")[AFTER]
-    return tuple(
-        expect_sign(
-            f"test error at equal parameters, {name} on SGD's network minus implicit, plus {MARGIN:g}",
-            paired_difference(errors(pruned, name, network="conventional") + MARGIN, own),
-            +1,
-        )
-        for name in ("scale", "filter_l1")
-    )
+    findings = []
+    for name in ("scale", "filter_l1"):
+        found = error_difference(errors(pruned, name, network="conventional"), own, images_of(pruned))
+        spared = replace(found, value=found.value + MARGIN, low=found.low + MARGIN, high=found.high + MARGIN)
+        quantity = f"test error at equal parameters, {name} on SGD's network minus implicit, plus {MARGIN:g}"
+        findings.append(expect_sign(quantity, spared, +1))
+    return tuple(findings)
 
 
 def _selectivity_given_scale(moments: pd.DataFrame) -> tuple[Finding, ...]:

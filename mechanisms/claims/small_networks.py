@@ -1,4 +1,4 @@
-"""H1 to H7, H10, H13 to H16: the papers' claims about networks, judged at the size of a preset of the `full_scale` experiments.
+"""H1 to H7, H10, H13 to H16, H30: claims about networks, judged at the size of a preset of the `full_scale` experiments.
 
 A verdict at the preset `demo` is about an 8 × 8 data set and a network of width 1/4; the same entries judge larger presets.
 """
@@ -8,10 +8,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from mechanisms.claims.hypothesis import Finding, exactly, expect_condition, expect_sign, expect_value
+from mechanisms.claims.hypothesis import Finding, Hypothesis, exactly, expect_condition, expect_sign, expect_value
 from mechanisms.claims.network_runs import FOUR, Judge, claim, ends, features_of, setting
-from mechanisms.law.regularizers import L2
-from mechanisms.law.update_rules import SGD, Adam
+from mechanisms.measures.matched_loss import law_of
+from mechanisms.measures.sparsity import causes, inactive
 from mechanisms.measures.statistics import mean_interval, paired_difference, trend
 from mechanisms.records.loading import Need
 from mechanisms.theory.feature import decay_budget
@@ -45,8 +45,7 @@ def _more_than(rule: str, coupling: str) -> Judge:
 def _budget(features: pd.DataFrame) -> Finding | None:
     """The decay that the compared setting had time for; coupled Adam, whose denominator decides, is never the compared one."""
     one = features.iloc[0]
-    rule = SGD(momentum=one["spec.rule.momentum"]) if one["spec.rule"] == "sgd" else Adam()
-    law = L2(strength=one["spec.regularizer.strength"], coupling=one["spec.regularizer.coupling"])
+    rule, law = law_of(one)
     steps = one["effective_steps"]
     budget = exactly(decay_budget(rule, law, learning_rate=one["spec.learning_rate"], effective_steps=steps))
     quantity = f"decay budget of {rule.name} {law.coupling}"
@@ -116,6 +115,16 @@ def _thresholds_agree(features: pd.DataFrame, curve: pd.DataFrame) -> tuple[Find
     return (expect_value("sparsity by activation minus by scale", paired_difference(*by), 0.0, 0.05),)
 
 
+def _collapsed_norms(features: pd.DataFrame, curve: pd.DataFrame) -> tuple[Finding, ...]:
+    """Of the dead filters, the share whose incoming weights are gone: under L2, and less that under independent decay."""
+    last = features[features["step"] == features["spec.steps"]]
+    dead = last.assign(gone=causes(last))[inactive(last)]
+    gone = dead.assign(gone=dead["gone"].str.contains("incoming").astype(float))
+    shares = [setting(gone, "adam", c).groupby("seed")["gone"].mean() for c in ("coupled", "independent")]
+    difference = paired_difference(*shares)
+    return (expect_sign("dead filters without incoming weights, adam coupled minus adam independent", difference, +1, 0.3),)
+
+
 def _zeroing(features: pd.DataFrame, curve: pd.DataFrame) -> tuple[Finding, ...]:
     last = setting(curve[curve["step"] == curve["spec.steps"]], "adam", "coupled")
     change = mean_interval(last["zeroed_test_error"] - last["test_error"])
@@ -182,6 +191,14 @@ HYPOTHESES = (
     ),
     claim("H10", "Leaky ReLU does not prevent it.", "sparsity by scale is below 5 %", features_of("leaky"), _leaky),
     claim("H13", "Sparsity by activation and by scale agree.", "they differ by more than 5 points", FOUR, _thresholds_agree),
+    Hypothesis(
+        "H30",
+        "Under Adam dead filters have lost their incoming weights with L2, and with independent decay they have not.",
+        "an independent review: what differs is that a filter's own norm may collapse",
+        "their share is not 30 points larger",
+        FOUR,
+        _collapsed_norms,
+    ),
     claim(
         "H14",
         "Decaying only a part of the factors removes most of the effect.",

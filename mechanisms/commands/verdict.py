@@ -1,59 +1,99 @@
-"""Judge the hypotheses by the records of both layers: supported, refuted or undecided, and why."""
+"""The verb `verdict`."""
 
 from __future__ import annotations
 
-import argparse
-import os
+import functools
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import click
+
 from mechanisms.claims import all_hypotheses
-from mechanisms.claims.hypothesis import UNDECIDED, Finding, Hypothesis, overall
-from mechanisms.claims.preregistration import status
-from mechanisms.command_line.framework import add_json_argument, add_runs_argument, print_rows
-from mechanisms.records.loading import load, missing, standing_in
+from mechanisms.claims.hypothesis import REFUTED, SUPPORTED, UNDECIDED, Finding, Hypothesis, adjusted, overall
+from mechanisms.claims.network_runs import named, not_trained
+from mechanisms.claims.preregistration import AFTER, status
+from mechanisms.command_line.framework import print_rows, verb
+from mechanisms.command_line.options import jobs_option, names_and_overrides, table_options
+from mechanisms.measures.sparsity import CAUSES, died_of
+from mechanisms.records.loading import Need, load, missing, standing_in
 from mechanisms.records.store import Store
 from mechanisms.records.suites import PRESETS, find_suite, suite_names
 from mechanisms.sweeps.making import make
 from mechanisms.system.progress import say
 from mechanisms.validation import InvalidValue, UserError, require_whole
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of the verb."""
-    parser.add_argument(
-        "words",
-        nargs="*",
-        metavar="NAME | field=value",
-        help="hypotheses, such as P2 (default: all), and settings to change, as in `run`",
-    )
-    parser.add_argument("--layer", choices=suite_names(), help="only those of one layer")
-    parser.add_argument("--preset", choices=PRESETS, default=PRESETS[0], help="size of the networks' experiments (%(default)s)")
-    parser.add_argument("--seeds", type=int, help="replicates of the networks' experiments (as many as each hypothesis asks for)")
-    parser.add_argument("--run-missing", action="store_true", help="make missing full-scale records too, not only toy ones")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes for making records (%(default)s)")
-    add_runs_argument(parser)
-    add_json_argument(parser)
+ERROR_RATE = 0.05
+MOST_TOLD = 4
+"""Settings up to which the table says what filters died of; JSON says it of all."""
+NAMED = 2
+"""How many failed trainings the table names; JSON names all."""
 
 
-def run(options: argparse.Namespace) -> None:
-    """Judges the chosen hypotheses and prints a row for each finding."""
-    require_whole("--jobs", options.jobs, 1)
-    if options.seeds is not None:
-        require_whole("--seeds", options.seeds, 1)
-    Store(options.runs, "toy").require_writable()
-    overrides = tuple(word for word in options.words if "=" in word)
-    names = [word for word in options.words if "=" not in word]
-    if overrides and not names:
-        raise UserError(f"{' '.join(overrides)}: name the hypotheses to judge with these settings, such as H1")
-    at = [at_size(hypothesis, options.preset, options.seeds) for hypothesis in chosen(names, options.layer)]
+@verb("P2 H1", "H1 regularizer.strength=1e-3 --run-missing", "--layer toy --json")
+@click.argument("words", nargs=-1, metavar="[NAME | FIELD=VALUE]...")
+@click.option("--layer", type=click.Choice(suite_names()), help="Only those of one suite.")
+@click.option(
+    "--preset", type=click.Choice(PRESETS), default=PRESETS[0], show_default=True, help="Size of the networks' experiments."
+)
+@click.option("--seeds", type=int, metavar="N", help="Replicates of the networks (default: as many as each hypothesis asks for).")
+@click.option("--run-missing", is_flag=True, help="Make missing full-scale records too, not only toy ones.")
+@jobs_option
+@table_options
+def command(
+    words: tuple[str, ...],
+    layer: str | None,
+    preset: str,
+    seeds: int | None,
+    run_missing: bool,
+    jobs: int,
+    runs: Path,
+    as_json: bool,
+) -> None:
+    """Judge hypotheses by the records of both suites: supported, refuted or undecided, and why.
+
+    NAME is a hypothesis, such as P2 (default: all); FIELD=VALUE changes a setting, as in `run`.
+    """
+    if seeds is not None:
+        require_whole("--seeds", seeds, 1)
+    Store(runs, "toy").require_writable()
+    names, overrides = names_and_overrides(words, "hypotheses to judge", "H1")
+    at = [at_size(hypothesis, preset, seeds) for hypothesis in chosen(names, layer)]
     hypotheses = [with_settings(hypothesis, overrides) for hypothesis in at]
-    rows = [row for hypothesis in hypotheses for row in judged(hypothesis, options)]
-    print_rows(rows if options.json else [_short(row) for row in rows], options.json)
+    parts = [judged(hypothesis, runs, jobs, run_missing) for hypothesis in hypotheses]
+    rows = _with_adjusted([row for part in parts for row in part])
+    say(_counted(rows))
+    print_rows(rows if as_json else [short for row in rows for short in _lines(row)], as_json)
 
 
-def chosen(names: list[str], layer: str | None) -> list[Hypothesis]:
+def _lines(row: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a person sees of a row: below a verdict what the filters of its settings died of, where these are few."""
+    deaths = row.get("died_of", {})
+    told = {name: ", ".join(f"{cause} {share:.1%}" for cause, share in of.items()) for name, of in deaths.items()}
+    extra = [{"quantity": f"died of, {name}: {text}"} for name, text in told.items()] if len(told) <= MOST_TOLD else []
+    first = _short(row)
+    return [first, *(dict.fromkeys(first, "") | line for line in extra)]
+
+
+def _with_adjusted(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows with `p_holm`, the p of their findings adjusted for the number of findings that are printed together."""
+    numbers = iter(adjusted([row["p"] for row in rows if "quantity" in row]))
+    return [row | {"p_holm": next(numbers)} if "quantity" in row else row for row in rows]
+
+
+def _counted(rows: list[dict[str, Any]]) -> str:
+    """How many findings there are of each verdict, and how many of these are left when their number is allowed for."""
+    found = [row for row in rows if "quantity" in row]
+    parts = []
+    for verdict in (SUPPORTED, REFUTED):
+        own = [row for row in found if row["verdict"] == verdict]
+        left = sum(row["p_holm"] is None or row["p_holm"] < ERROR_RATE for row in own)
+        parts.append(f"{len(own)} {verdict}, {left} of them after Holm's correction")
+    return f"{len(found)} findings: " + "; ".join(parts)
+
+
+def chosen(names: Sequence[str], layer: str | None) -> list[Hypothesis]:
     """The hypotheses of these names and this layer, all where nothing is named."""
     known = all_hypotheses()
     unknown = [name for name in names if name not in known]
@@ -77,17 +117,25 @@ def with_settings(hypothesis: Hypothesis, overrides: tuple[str, ...]) -> Hypothe
     return replace(hypothesis, needs=tuple(needs))
 
 
-def judged(hypothesis: Hypothesis, options: argparse.Namespace) -> list[dict[str, Any]]:
+def judged(hypothesis: Hypothesis, runs: Path, jobs: int, run_missing: bool) -> list[dict[str, Any]]:
     """One row for the verdict of a hypothesis and one for each of its findings."""
     say(f"{hypothesis.name}: {hypothesis.statement}")
-    findings, verdict, why = judge(hypothesis, options.runs, options.jobs, options.run_missing)
+    findings, verdict, why = judge(hypothesis, runs, jobs, run_missing)
+    quick = find_suite(hypothesis.layer).quick
+    made = status(hypothesis, runs) if findings else ""
+    failed = [name for need in hypothesis.needs[:1] if findings and not quick for name in _not_trained(need, runs)]
+    features = next((need for need in hypothesis.needs if need.table == "features" and findings and not quick), None)
+    deaths = {} if features is None else _died_of(features, runs)
     head = {
         "hypothesis": hypothesis.name,
         "verdict": verdict,
         "why": why,
         "statement": hypothesis.statement,
         "source": hypothesis.source,
-        "made": status(hypothesis, options.runs) if findings else "",
+        "made": made,
+        "after_the_fact": made.startswith(AFTER),
+        "not_trained": failed,
+        "died_of": deaths,
         "refuted_if": hypothesis.refuted_if,
         "records": [need.command for need in hypothesis.needs],
     }
@@ -108,6 +156,26 @@ def judge(hypothesis: Hypothesis, runs: Path, jobs: int, run_missing: bool) -> t
     return findings, *overall(findings)
 
 
+@functools.cache
+def _died_of(need: Need, runs: Path) -> dict[str, dict[str, float]]:
+    """Setting → the mean shares of filters that died of each cause; empty where that was not recorded."""
+    table = load(need, runs)
+    if "max_activation" not in table:
+        return {}
+    ends = died_of(table[table["step"] == table["spec.steps"]])
+    shares = ends.groupby(named(ends), sort=False)[list(CAUSES)].mean().round(4)
+    return {str(name): {cause: float(row[cause]) for cause in CAUSES} for name, row in shares.iterrows()}
+
+
+@functools.cache
+def _not_trained(need: Need, runs: Path) -> tuple[str, ...]:
+    """The trainings of a need that learned next to nothing; none where its records have no curve."""
+    try:
+        return tuple(not_trained(load(replace(need, table="curve"), runs)))
+    except (UserError, KeyError):
+        return ()
+
+
 def _row(finding: Finding) -> dict[str, Any]:
     found = finding.found
     return {
@@ -119,6 +187,7 @@ def _row(finding: Finding) -> dict[str, Any]:
         "high": found.high if abs(found.high) < 1e300 else None,
         "n": found.n,
         "interval": found.interval,
+        "p": finding.p,
         "why": finding.why,
     }
 
@@ -128,8 +197,8 @@ def _short(row: dict[str, Any]) -> dict[str, Any]:
     if "quantity" not in row:
         return {
             "hypothesis": row["hypothesis"],
-            "verdict": str(row["verdict"]).upper(),
-            "quantity": row["why"],
+            "verdict": str(row["verdict"]).upper() + (f", {AFTER}" if row["after_the_fact"] else ""),
+            "quantity": "; ".join(text for text in (row["why"], _told(row["not_trained"])) if text),
             "made": row["made"],
         }
     return {
@@ -140,4 +209,10 @@ def _short(row: dict[str, Any]) -> dict[str, Any]:
         "found": row["found"],
         "95 % interval": row["interval"],
         "n": row["n"],
+        "p (Holm)": row["p_holm"],
     }
+
+
+def _told(failed: list[str]) -> str:
+    more = " …" if len(failed) > NAMED else ""
+    return f"{len(failed)} trainings failed: {'; '.join(failed[:NAMED])}{more}" if failed else ""

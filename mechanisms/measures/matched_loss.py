@@ -6,24 +6,22 @@ instead, a point a strength; two couplings are compared by the vertical distance
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 import numpy as np
+import pandas as pd
 
 from mechanisms.law.regularizers import L2
-from mechanisms.law.update_rules import SGD, Adam
+from mechanisms.law.update_rules import SGD, AbstractUpdateRule, Adam
 from mechanisms.measures.sparsity import inactive
 from mechanisms.measures.statistics import Estimate
 from mechanisms.records.rng import stream
-from mechanisms.theory.feature import decay_budget
+from mechanisms.theory.feature import decay_budget, is_divided
 from mechanisms.validation import InvalidValue, require
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 RESAMPLES = 2_000
 LOSSES = 32
 """As many losses, evenly in the logarithm, at which two curves are compared."""
+LOWEST = 0.1
+"""The quantile of the denominators that stands for the filters which decay hits hardest."""
 SETTING = ["spec.rule", "spec.regularizer.coupling", "spec.regularizer.strength"]
 
 
@@ -35,32 +33,49 @@ def ends_with_loss(features: pd.DataFrame, curve: pd.DataFrame) -> pd.DataFrame:
         curve: their table `curve`.
 
     Returns:
-        A row a run, with `SETTING`, `seed`, `dead`, `train_loss`, `test_error` and `pull` (see `decay_pull`).
+        A row a run, with `SETTING`, `seed`, `dead`, `train_loss`, `test_error`, `pull` and `pull_lowest`: `decay_pull` by the
+        median denominator and by that of the lowest tenth.
     """
     last = features[features["step"] == features["spec.steps"]]
     keys = [*SETTING, "seed"]
     dead = last.assign(dead=inactive(last).astype(float)).groupby(keys)["dead"].mean()
-    pull = features.groupby(keys)[list(features.columns)].apply(decay_pull).rename("pull")
+    curves = dict(iter(curve.groupby(keys)))
+    pulls = {key: [decay_pull(one, curves[key], share) for share in (0.5, LOWEST)] for key, one in features.groupby(keys)}
     ends = curve[curve["step"] == curve["spec.steps"]].set_index(keys)[["train_loss", "test_error"]]
-    return ends.join(dead).join(pull).reset_index()
+    return ends.join(dead).join(pd.DataFrame(pulls, ["pull", "pull_lowest"]).T.rename_axis(keys)).reset_index()
 
 
-def decay_pull(features: pd.DataFrame) -> float:
-    """Λ of one run: by how many e-folds its decay alone shrinks a scale, Σ_t η_t·λ_eff/D.
+def decay_pull(features: pd.DataFrame, curve: pd.DataFrame, share: float = 0.5) -> float:
+    """Λ of one run: by how many e-folds its decay alone shrinks a scale, Σ_t η_t·λ_eff/D_t.
 
-    Coupled decay under a normalizing rule is divided by the denominator D: the mean over the measured moments of D's median over
-    features. Decoupled and independent decay are not, and SGD's denominator is its momentum's.
+    Where the rule divides the decay, D_t is a quantile of the denominators over features at the recorded moments, each of which
+    counts as much as its learning rate. NaN where no moment but the last is on record: D falls by half within a run.
+
+    Args:
+        features, curve: the tables of one run.
+        share: which quantile of the denominators, the median if nothing is said.
     """
-    one = features.iloc[0]
-    law = L2(strength=one["spec.regularizer.strength"], coupling=one["spec.regularizer.coupling"])
-    rule = SGD(momentum=one["spec.rule.momentum"]) if one["spec.rule"] == "sgd" else Adam()
-    divided = rule.normalizing and law.coupling == "coupled"
-    denominators = features[features["step"] > 0].groupby("step")["denominator"].median()
-    rate = float((1 / denominators).mean()) if divided else 1.0
+    rule, law = law_of(features.iloc[0])
     budget = decay_budget(
-        rule, law, learning_rate=one["spec.learning_rate"], effective_steps=one["effective_steps"], denominator=1.0
+        rule,
+        law,
+        learning_rate=features["spec.learning_rate"].iloc[0],
+        effective_steps=features["effective_steps"].iloc[0],
+        denominator=1.0,
     )
-    return budget * rate
+    if not is_divided(rule, law) or law.strength == 0:
+        return budget
+    denominators = features[features["step"] > 0].groupby("step")["denominator"].quantile(share)
+    if len(denominators) < 2:
+        return float("nan")
+    rates = curve.set_index("step")["learning_rate"].loc[denominators.index]
+    return float(budget * np.average(1 / denominators, weights=rates))
+
+
+def law_of(row: pd.Series) -> tuple[AbstractUpdateRule, L2]:
+    """Rule and decay of a row with the columns of a spec; every rule but SGD stands for Adam here."""
+    law = L2(strength=row["spec.regularizer.strength"], coupling=row["spec.regularizer.coupling"])
+    return SGD(momentum=row["spec.rule.momentum"]) if row["spec.rule"] == "sgd" else Adam(), law
 
 
 def distance_at_equal_loss(one: pd.DataFrame, other: pd.DataFrame) -> Estimate:
@@ -111,26 +126,27 @@ def _distance(one: tuple[np.ndarray, np.ndarray], other: tuple[np.ndarray, np.nd
     return float(np.mean(np.interp(losses, *one) - np.interp(losses, *other)))
 
 
-def left_out_errors(rows: pd.DataFrame, by: str) -> np.ndarray:
+def left_out_errors(rows: pd.DataFrame, by: str | None = None) -> np.ndarray:
     """Predict the dead share of every setting from all others by one increasing curve in ln `by`; the absolute errors.
 
     The curve is isotonic, linear in ln `by` between settings, and constant outside of them.
 
     Args:
-        rows: rows of `ends_with_loss` with positive `by`.
-        by: the column that stands for the strength, such as "pull" or "spec.regularizer.strength".
+        rows: rows of `ends_with_loss` with positive `by`; NaN is left out of the mean of a setting.
+        by: the column that stands for the strength, such as "pull" or "spec.regularizer.strength"; None predicts the mean.
+
+    Raises:
+        InvalidValue: a setting without any `by`.
     """
     from sklearn.isotonic import IsotonicRegression
 
-    means = rows.groupby(SETTING)[[by, "dead"]].mean() if by not in SETTING else _means_by_field(rows, by)
-    at, dead = np.log(means[by].to_numpy(float)), means["dead"].to_numpy(float)
+    settings = [one for _, one in rows.groupby(SETTING)]
+    dead = np.array([one["dead"].mean() for one in settings])
+    at = np.log([one[by].mean() if by else 1.0 for one in settings])
+    require(bool(np.isfinite(at).all()), str(by), at.tolist(), "positive and known for every setting")
     errors = []
     for left in range(len(at)):
         others = np.arange(len(at)) != left
         fitted = IsotonicRegression(out_of_bounds="clip").fit(at[others], dead[others])
         errors.append(abs(float(fitted.predict(at[left : left + 1])[0]) - dead[left]))
     return np.array(errors)
-
-
-def _means_by_field(rows: pd.DataFrame, by: str) -> Any:
-    return rows.groupby(SETTING)[["dead"]].mean().reset_index(by)

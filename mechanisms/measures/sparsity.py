@@ -26,6 +26,10 @@ class Criterion:
     threshold: float
 
 
+CAUSES = ("scale", "incoming", "scale and incoming", "shift")
+"""What a filter died of: what is small at its end; of its shift, where neither is."""
+SMALL_NORM = 1e-3
+"""Norm of the incoming weights below which they count as gone: they begin at 0.5 or more."""
 CRITERIA = {"activation": Criterion("max_activation", 1e-12), "scale": Criterion("scale", 1e-3)}
 
 
@@ -52,6 +56,32 @@ def sparsity(table: pd.DataFrame, by: str = "activation", threshold: float | Non
     """
     keys = moment_columns(table, per)
     return grouped(table.assign(sparsity=inactive(table, by, threshold)), keys)["sparsity"].mean().reset_index()
+
+
+def causes(table: pd.DataFrame) -> pd.Series:
+    """What each silent feature of a `features` table of networks died of, one of `CAUSES`; "" for the living.
+
+    By its BatchNorm scale (|γ| < 1e-3), by the norm of its incoming weights (< `SMALL_NORM`), by both, or with both intact by a
+    shift that holds it below zero. Where one of these was not recorded, "unknown".
+    """
+    import pandas as pd
+
+    known = [table[name].abs() if name in table else pd.Series(float("nan"), table.index) for name in ("scale", "incoming")]
+    scale, incoming = known[0] < CRITERIA["scale"].threshold, known[1] < SMALL_NORM
+    found = pd.Series("shift", table.index, name="cause")
+    for name, marks in zip(CAUSES, (scale & ~incoming, incoming & ~scale, scale & incoming), strict=False):
+        found = found.mask(marks, name)
+    return found.mask(known[0].isna() | known[1].isna(), "unknown").where(inactive(table), "")
+
+
+def died_of(table: pd.DataFrame, per: str = "run") -> pd.DataFrame:
+    """The fraction of features that died of each cause, at each recorded step of each run: a column for each of `CAUSES`.
+
+    With what is unknown they add up to `sparsity` by activation.
+    """
+    found = causes(table)
+    marked = table.assign(**{name: (found == name).astype(float) for name in CAUSES})
+    return grouped(marked, moment_columns(table, per))[list(CAUSES)].mean().reset_index()
 
 
 def fates(table: pd.DataFrame, by: str = "activation", threshold: float | None = None) -> pd.DataFrame:

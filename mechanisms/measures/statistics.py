@@ -43,7 +43,8 @@ class Estimate:
     """A value, its confidence interval, and how many replicates it rests on; unbounded where they are too few to say.
 
     Where all replicates agree, which leaves no spread to tell an interval from, `p` is the exact chance of that without any
-    effect, in the direction found; None where it is not known, or where there is an interval.
+    effect, in the direction found; None where it is not known, or where there is an interval. `sampling` is the part of the
+    interval's half that more replicates do not lessen: the error of the test images that all share.
     """
 
     value: float
@@ -51,6 +52,7 @@ class Estimate:
     high: float
     n: int
     p: float | None = field(default=None, compare=False)
+    sampling: float = field(default=0.0, compare=False)
 
     @property
     def interval(self) -> str:
@@ -66,7 +68,8 @@ class Estimate:
         """The standard deviation of a replicate, from a 95 % interval of Student's t; infinite where that is unbounded."""
         if self.n < 2:
             return math.inf
-        return (self.high - self.low) / 2 * math.sqrt(self.n) / _quantile(self.n - 1, 0.95)
+        half = math.sqrt(max((self.high - self.low) ** 2 / 4 - self.sampling**2, 0.0))
+        return half * math.sqrt(self.n) / _quantile(self.n - 1, 0.95)
 
 
 def mean_interval(values: Values, *, confidence: float = 0.95, method: str = "t") -> Estimate:
@@ -107,6 +110,22 @@ def paired_difference(one: pd.Series, other: pd.Series, *, confidence: float = 0
     shared = one.index.intersection(other.index)
     require(len(shared) > 0, "other.index", other.index.tolist(), f"at least one label of {one.index.tolist()}")
     return mean_interval(one.loc[shared] - other.loc[shared], confidence=confidence, method=method)
+
+
+def error_difference(one: pd.Series, other: pd.Series, images: float | None, *, confidence: float = 0.95) -> Estimate:
+    """`paired_difference` of test errors, with the sampling error of the N images that all were measured on.
+
+    Images speak for a difference where only one of the two errs: at most a share `one` + `other` of them, whose binomial error is
+    added in quadrature, as in `error_interval`. Without a number of images the interval is that of the seeds.
+    """
+    seeds = paired_difference(one, other, confidence=confidence)
+    if images is None or not images > 0:
+        return seeds
+    shared = one.index.intersection(other.index)
+    differing = float(one.loc[shared].mean() + other.loc[shared].mean())
+    sampling = float(stats.norm.ppf((1 + confidence) / 2)) * math.sqrt(differing / images)
+    reach = math.hypot(seeds.high - seeds.value, sampling)
+    return Estimate(seeds.value, seeds.value - reach, seeds.value + reach, seeds.n, None if sampling else seeds.p, sampling)
 
 
 def difference(one: Values, other: Values, *, confidence: float = 0.95) -> Estimate:
@@ -264,6 +283,24 @@ def holm(p: Values) -> np.ndarray:
     order, adjusted = np.argsort(sample), np.empty_like(sample)
     adjusted[order] = np.maximum.accumulate(sample[order] * np.arange(len(sample), 0, -1)).clip(max=1.0)
     return adjusted
+
+
+def chance_beyond(found: Estimate, null: float, sign: int) -> float | None:
+    """Twice the chance of an estimate so far above (+1) or below (−1) `null` if that was true, at most 1.
+
+    Below 0.05 where the 95 % interval excludes `null` on that side. From the interval, as of Student's t with n − 1 degrees of
+    freedom; where all replicates agree, from their exact p. 1 where there is no interval, None for a result without randomness.
+    """
+    reach = found.value - found.low if sign > 0 else found.high - found.value
+    away = sign * (found.value - null)
+    if not math.isfinite(reach):
+        return 1.0
+    if reach == 0:
+        return None if found.p is None else min(1.0, 2 * found.p) if away > 0 else 1.0
+    if found.n < 2:
+        return None
+    freedom = found.n - 1
+    return min(1.0, 2 * float(stats.t.sf(away / reach * _quantile(freedom, 0.95), freedom)))
 
 
 def _exact_trend(runs: list[list[np.ndarray]], value: float) -> float | None:

@@ -174,13 +174,14 @@ class Store:
     def collect(self, specs: tuple[Any, ...], seeds: tuple[int, ...], table: str) -> pd.DataFrame:
         """One tidy table over runs, with `seed` and the spec spread into columns "spec.FIELD".
 
-        Columns that a table already has (the axes of a grid) are kept as they are. Raises `UserError` if a run is missing.
+        Columns that a table already has (the axes of a grid) are kept as they are. `test_images` is how many images test errors
+        were measured on, where the spec says so. Raises `UserError` if a run is missing.
         """
         import pandas as pd
 
         parts = []
         for spec in specs:
-            fields = spec_columns(flatten(spec))
+            fields = spec_columns(flatten(spec)) | _test_images(spec)
             for seed in seeds:
                 if not (self.find(spec, seed) / MANIFEST).is_file():
                     raise UserError(f"no record of {spec_id(spec)} with seed {seed} under {self.root}")
@@ -188,6 +189,16 @@ class Store:
                 new = fields | {name: manifest[name] for name in RUN_FIELDS if name in manifest}
                 parts.append(part.assign(**{k: v for k, v in new.items() if k not in part.columns}, seed=seed))
         return pd.concat(parts, ignore_index=True)
+
+
+def _test_images(spec: Any) -> dict[str, int]:
+    """The number of test images as a column; none where a spec has no images, or only the disk knows how many."""
+    data = getattr(getattr(spec, "train", spec), "data", None)
+    try:
+        size = getattr(data, "test_size", None)
+    except UserError:  # the callable that makes them is not here
+        size = None
+    return {} if size is None else {"test_images": size}
 
 
 def spec_columns(fields: Mapping[str, Any]) -> dict[str, Any]:

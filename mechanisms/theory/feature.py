@@ -66,6 +66,11 @@ def decay_rate(
     return strength * learning_rate * momentum_gain(rule) / np.asarray(denominator)
 
 
+def is_divided(rule: AbstractUpdateRule, regularizer: AbstractRegularizer) -> bool:
+    """Say whether the denominator that the rule divides gradients by divides the decay too."""
+    return rule.normalizing and regularizer.coupling == "coupled"
+
+
 def decay_budget(
     rule: AbstractUpdateRule,
     regularizer: AbstractRegularizer,
@@ -79,7 +84,7 @@ def decay_budget(
     For SGD under coupling this is η·λ·steps/(1 − μ). Under 3, "no sparsity" may only mean that the run was too short. A
     normalizing rule under coupling needs its measured `denominator`, and is refused without. `effective_steps` is Σ η_t/η_0.
     """
-    divided = rule.normalizing and regularizer.coupling == "coupled" and regularizer.strength > 0
+    divided = is_divided(rule, regularizer) and regularizer.strength > 0
     measured = f"the measured denominator of the scales, which divides coupled decay under {rule.name}"
     require(denominator is not None or not divided, "denominator", denominator, measured)
     denominator = 1.0 if denominator is None else denominator

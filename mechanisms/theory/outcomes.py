@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from mechanisms.law.update_rules import Adam, Adamax, AMSGrad, NAdam, RMSProp
+from mechanisms.theory.feature import is_divided
 from mechanisms.theory.translation import Recipe, budget
 
 BEYOND = 1.25
@@ -119,8 +120,7 @@ def _left_out(line: Sequence[tuple[float, float]]) -> float | None:
 
 
 def _is_divided(recipe: Recipe) -> bool:
-    """Whether the denominator divides the decay too."""
-    return recipe.rule.normalizing and recipe.regularizer.coupling == "coupled"
+    return is_divided(recipe.rule, recipe.regularizer)
 
 
 def _budget(recipe: Recipe, denominator: float) -> float:

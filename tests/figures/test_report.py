@@ -48,6 +48,8 @@ def test_a_page_holds_everything_and_refers_to_nothing_outside(page: Callable[[]
 def test_verdicts_have_intervals_and_what_is_missing_its_command(page: Callable[[], str]) -> None:
     text = page()
     assert "mean size" in text
+    assert re.search(r"refuted</span> <span class=\"soft\">after the fact", text)
+    assert re.search(r'data-label="p \(Holm\)">[0-9]', text)
     assert re.search(r"5 ± 0.1.*?refuted", text, re.DOTALL)
     assert text.count(f"<li><code>{ABSENT.command}</code>") == 1
     assert "python -m full_scale run table1 --seeds 3" in text

@@ -16,6 +16,7 @@ from full_scale.training.summary import decay_budget_of, summarize
 from mechanisms.command_line.framework import main
 from mechanisms.law.regularizers import L2
 from mechanisms.law.update_rules import SGD
+from mechanisms.measures.sparsity import CAUSES
 from mechanisms.records.store import Store
 
 ROOT = Path(__file__).parents[2]
@@ -113,6 +114,8 @@ def test_run_leaves_records_and_prints_one_row_a_spec(tmp_path: Path, capsys: py
     features = store.load(specs[2], 0)["features"]
     assert (features["scale"] > 0.5).all()
     assert row["sparsity_by_scale"] == 0
+    died = [row[f"died_by_{name.replace(' ', '_')}"] for name in CAUSES]
+    assert sum(died) == pytest.approx(row["sparsity_by_activation"])
 
 
 def test_the_decay_budget_of_the_summary(tmp_path: Path) -> None:

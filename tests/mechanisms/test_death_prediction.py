@@ -138,6 +138,24 @@ def test_criteria_against_chance_are_paired_by_seed() -> None:
         against(table, "chance")
 
 
+def test_chance_among_many_criteria_is_allowed_for() -> None:
+    """One of ten criteria looks better by its own interval, p of about 0.02: not when ten were tried."""
+    rng, errors = np.random.default_rng(0), [0.1, 0.3, 0.5]
+    others = {f"like {n}": (np.array(errors) + rng.normal(0, 0.02, 3)).tolist() for n in range(9)}
+    found = against(pruned({"random": errors, "lucky": [0.05, 0.24, 0.46]} | others)).set_index("criterion")
+    assert found.loc["lucky", "verdict"] == BETTER
+    assert found.loc["lucky", "p"] < 0.05 < found.loc["lucky", "p_holm"]
+    assert (found["verdict_holm"] == ALIKE).all()
+
+
+def test_differences_within_the_sampling_error_of_the_test_images_are_none() -> None:
+    table = pruned({"random": [0.1, 0.3, 0.5], "good": [0.05, 0.24, 0.46]})
+    assert against(table.assign(test_images=100)).loc[0, "verdict"] == ALIKE
+    assert against(table.assign(test_images=10**6)).loc[0, "verdict"] == BETTER
+    alike = pruned({"random": [0.1, 0.1001, 0.1]})
+    assert over_seeds(alike.assign(test_images=450)).loc[0, "test_error_high"] > 0.12
+
+
 def test_shares_and_means_over_seeds() -> None:
     found = over_seeds(pruned({"random": [0.1, 0.3, 0.5]})).iloc[0]
     assert (found["parameters_share"], found["macs_share"], found["latency_share"], found["seeds"]) == (0.25, 0.25, 0.25, 3)

@@ -9,8 +9,8 @@ import pytest
 from mechanisms.__main__ import main
 from mechanisms.claims import all_hypotheses
 from mechanisms.claims.early_signs import early
-from mechanisms.claims.hypothesis import REFUTED, SUPPORTED, UNDECIDED, overall
-from mechanisms.claims.network_runs import ends
+from mechanisms.claims.hypothesis import REFUTED, SUPPORTED, UNDECIDED, adjusted, overall
+from mechanisms.claims.network_runs import ends, not_trained
 from mechanisms.claims.toy_selective import at_half
 from mechanisms.records.loading import Need
 from mechanisms.sweeps.making import run
@@ -120,6 +120,50 @@ def test_the_verb_makes_toy_records_and_judges_them(tmp_path, capsys):
     assert {name: head["verdict"] for name, head in heads.items()} == {"P9c": SUPPORTED, "P7": SUPPORTED}
     assert all({"quantity", "expected", "found", "low", "high", "n"} <= set(row) for row in rows if "statement" not in row)
     assert heads["P9c"]["records"] == ["python -m toy run balance --seeds 1"]
+
+
+def test_the_table_says_what_came_after_the_fact_what_failed_and_what_is_left_of_many_findings(tmp_path, capsys):
+    """I17 on the committed records: four times larger scales let SGD fail."""
+    assert main(["verdict", "I1", "I17", "--runs", str(tmp_path)]) == 0
+    text = capsys.readouterr()
+    assert "SUPPORTED, after the fact" in text.out
+    assert "predicted 2026-11-21" in text.out
+    assert "p (Holm)" in text.out
+    assert "8 findings: 8 supported, " in text.err
+    assert main(["verdict", "I1", "I17", "--runs", str(tmp_path), "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    first, own_size = (row for row in rows if "statement" in row)
+    assert (first["after_the_fact"], own_size["after_the_fact"]) == (False, True)
+    large = "rule=sgd, regularizer.strength=0.005, regularizer.coupling=coupled, "
+    large += "interventions.0.filters=all, interventions.0.factor=4.0"
+    assert {f"{large}, seed {seed}" for seed in range(3)} <= set(own_size["not_trained"])
+    findings = [row for row in rows if "quantity" in row]
+    assert [row["p_holm"] for row in findings] == pytest.approx(adjusted([row["p"] for row in findings]))
+    assert all(row["p"] < row["p_holm"] for row in findings[:-1])
+
+
+def test_dead_filters_have_lost_their_incoming_weights_under_l2_only():
+    def table(coupled, independent):
+        """Three seeds of 12 filters each, all dead, of which so many have lost their incoming weights."""
+        rows = [
+            {"spec.regularizer.coupling": coupling, "seed": seed, "incoming": 0.0 if feature < gone else 1.0}
+            for coupling, gone in (("coupled", coupled), ("independent", independent))
+            for seed in range(3)
+            for feature in range(12 + seed)
+        ]
+        same = {"step": 9, "spec.steps": 9, "max_activation": 0.0, "scale": 0.1, "spec.rule": "adam"}
+        return pd.DataFrame(rows).assign(**same, **{"spec.regularizer.strength": 1.0})
+
+    judge = HYPOTHESES["H30"].judge
+    assert overall(judge(table(9, 0), None))[0] == SUPPORTED
+    assert overall(judge(table(3, 2), None))[0] == REFUTED
+
+
+def test_a_training_that_ends_where_it_began_is_named():
+    runs = [("adam", 0, 0.0), ("adam", 1, 0.85), ("sgd", 0, 0.5)]
+    rows = [{"spec.rule": rule, "seed": seed, "step": 9, "train_error": end} for rule, seed, end in runs]
+    both = pd.concat([pd.DataFrame(rows), pd.DataFrame(rows).assign(step=0, train_error=0.9)])
+    assert not_trained(both) == ["rule=adam, seed 1"]
 
 
 def test_the_exponent_of_a_rule_of_ones_own(tmp_path, capsys):

@@ -3,19 +3,21 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from mechanisms.claims.hypothesis import (
     REFUTED,
     SUPPORTED,
     UNDECIDED,
+    adjusted,
     exactly,
     expect_condition,
     expect_sign,
     expect_value,
     overall,
 )
-from mechanisms.measures.statistics import Estimate, mean_interval, trend
+from mechanisms.measures.statistics import Estimate, error_difference, mean_interval, trend
 
 
 def estimate(low, high, n=5):
@@ -107,3 +109,23 @@ def test_a_tie_with_the_smallest_effect_is_not_refuted_by_rounding():
     assert expect_sign("ρ", Estimate(just, just, just, 3), 1, 0.5).verdict == SUPPORTED
     assert expect_sign("ρ", Estimate(-just, -just, -just, 3), -1, 0.5).verdict == SUPPORTED
     assert expect_sign("ρ", Estimate(0.49, 0.49, 0.49, 3), 1, 0.5).verdict == REFUTED
+
+
+def test_the_chance_goes_with_the_verdict():
+    """Below a twentieth where the interval decides, whichever way."""
+    for found in (estimate(0.2, 0.4), estimate(-0.1, 0.4), estimate(-0.4, -0.2), estimate(0.05, 0.08)):
+        for finding in (expect_sign("x", found, +1, 0.1), expect_value("x", found, 0.3, 0.11)):
+            assert (finding.p < 0.05) == (finding.verdict != UNDECIDED), finding
+
+
+def test_findings_that_are_read_together_are_adjusted_for_their_number():
+    assert adjusted([0.01, None, 0.04]) == pytest.approx([0.02, None, 0.04])
+    assert adjusted([None]) == [None]
+
+
+def test_test_images_can_be_too_few_for_an_equivalence():
+    three = pd.Series([0.1, 0.11, 0.09])
+    found = error_difference(three, three, 450)
+    assert expect_value("error", found, 0.0, 0.02).why == "not decidable on so few test images, which alone leave ± 0.041"
+    wider = error_difference(three, three + pd.Series([0, 0.01, -0.01]), 450)
+    assert "needs n = " in expect_value("error", wider, 0.0, 0.045).why

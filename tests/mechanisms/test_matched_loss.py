@@ -72,17 +72,46 @@ def trained(coupling, denominator=2e-3, rule="adam", momentum=np.nan):
     )  # fmt: skip
 
 
+def rates(*values):
+    return pd.DataFrame({"step": [0, 50, 100], "learning_rate": values or [1e-2] * 3})
+
+
 def test_the_pull_divides_by_the_denominator_only_where_the_rule_does():
-    assert decay_pull(trained("coupled")) == pytest.approx(80 * 1e-2 * 1e-3 / 2e-3)
-    assert decay_pull(trained("decoupled")) == pytest.approx(80 * 1e-2 * 1e-3)
-    assert decay_pull(trained("independent")) == pytest.approx(80 * 1e-3)
-    assert decay_pull(trained("coupled", rule="sgd", momentum=0.9)) == pytest.approx(80 * 1e-2 * 1e-3 / 0.1)
+    assert decay_pull(trained("coupled"), rates()) == pytest.approx(80 * 1e-2 * 1e-3 / 2e-3)
+    assert decay_pull(trained("decoupled"), rates()) == pytest.approx(80 * 1e-2 * 1e-3)
+    assert decay_pull(trained("independent"), rates()) == pytest.approx(80 * 1e-3)
+    assert decay_pull(trained("coupled", rule="sgd", momentum=0.9), rates()) == pytest.approx(80 * 1e-2 * 1e-3 / 0.1)
+
+
+def test_moments_count_as_much_as_their_rate():
+    features = trained("coupled", denominator=[9.0, 9.0, 1e-3, 3e-3, 1e-2, 2e-2])
+    late, early = 1 / 1.5e-2, 1 / 2e-3
+    weighted = (1e-2 * early + 1e-3 * late) / 1.1e-2
+    assert decay_pull(features, rates(1e-2, 1e-2, 1e-3)) == pytest.approx(80 * 1e-5 * weighted)
+    assert decay_pull(features, rates(), share=0.0) == pytest.approx(80 * 1e-5 * (1 / 1e-3 + 1 / 1e-2) / 2)
+
+
+def test_the_pull_is_unknown_where_only_the_last_step_is_on_record():
+    features = trained("coupled")
+    last = features[features["step"] == 100]
+    assert np.isnan(decay_pull(last, rates()))
+    assert decay_pull(last.assign(**{"spec.regularizer.coupling": "decoupled"}), rates()) > 0
+    rows = COUPLED.assign(pull=COUPLED["pull"].where(COUPLED["seed"] > 2))
+    assert left_out_errors(rows, "pull") == pytest.approx(left_out_errors(COUPLED, "pull"))
+    with pytest.raises(InvalidValue, match="known for every setting"):
+        left_out_errors(COUPLED.assign(pull=np.nan), "pull")
+
+
+def test_without_a_number_the_others_mean_is_predicted():
+    rows = family("adam", "coupled", [1.0, 2.0, 4.0], lambda x: x, lambda x: x / 10)
+    assert left_out_errors(rows) == pytest.approx([0.2, 0.05, 0.25])
 
 
 def test_a_run_is_one_row():
     curve = pd.DataFrame(
         {
-            "step": [100], "train_loss": 0.5, "test_error": 0.1, "spec.steps": 100, "spec.rule": "adam", "seed": 0,
+            "step": [0, 50, 100], "learning_rate": 1e-2, "train_loss": 0.5,
+            "test_error": 0.1, "spec.steps": 100, "spec.rule": "adam", "seed": 0,
             "spec.regularizer.coupling": "coupled", "spec.regularizer.strength": 1e-3,
         }
     )  # fmt: skip
@@ -92,4 +121,4 @@ def test_a_run_is_one_row():
 
 
 def test_predictions_are_there_before_the_records():
-    assert all(all_hypotheses()[name].predictions for name in ("H23", "H24", "H25", "H26"))
+    assert all(all_hypotheses()[name].predictions for name in ("H23", "H24", "H25", "H26", "H27", "H28", "H29"))

@@ -6,7 +6,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mechanisms.measures.sparsity import fates, grouped, histories, inactive, moment_columns, run_columns, sparsity
+from mechanisms.measures.sparsity import (
+    CAUSES,
+    causes,
+    died_of,
+    fates,
+    grouped,
+    histories,
+    inactive,
+    moment_columns,
+    run_columns,
+    sparsity,
+)
 from mechanisms.records.columns import check
 from mechanisms.validation import InvalidValue, UserError
 
@@ -147,3 +158,17 @@ def test_moments_are_told_apart_by_run_step_and_layer() -> None:
     assert moment_columns(features) == ["seed", "spec.rule", "step"]
     assert moment_columns(features, per="layer") == ["seed", "spec.rule", "step", "layer"]
     assert grouped(features, moment_columns(features, per="layer")).ngroups == 3 * 2
+
+
+def test_what_a_filter_died_of():
+    """A table of one run: a living filter with a small scale, and one dead of each cause."""
+    table = pd.DataFrame(
+        {
+            "seed": 0, "step": 9, "layer": "conv1", "feature": range(5), "max_activation": [1.0, 0, 0, 0, 0],
+            "scale": [1e-4, -1e-4, 0.2, 1e-9, 0.2], "incoming": [1.0, 1.0, 1e-15, 1e-15, 1.0], "shift": -0.4,
+        }
+    )  # fmt: skip
+    assert causes(table).tolist() == ["", "scale", "incoming", "scale and incoming", "shift"]
+    assert died_of(table)[list(CAUSES)].to_dict("records") == [dict.fromkeys(CAUSES, 0.2)]
+    assert causes(table.drop(columns="incoming")).tolist() == [""] + ["unknown"] * 4
+    assert sparsity(table)["sparsity"].item() == pytest.approx(died_of(table)[list(CAUSES)].sum(axis=1).item())

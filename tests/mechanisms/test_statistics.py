@@ -16,9 +16,11 @@ from mechanisms.measures.statistics import (
     Estimate,
     auc,
     auc_within,
+    chance_beyond,
     difference,
     equivalence_power,
     equivalence_replicates,
+    error_difference,
     error_interval,
     holm,
     mean_interval,
@@ -278,6 +280,32 @@ class TestLimits:
         assert error_interval(spread, 10**9).high == pytest.approx(seeds.high, abs=1e-4)
         with pytest.raises(InvalidValue, match="images"):
             error_interval(spread, 0)
+
+    def test_a_difference_of_errors_knows_that_all_share_the_images(self) -> None:
+        """Of 450 images 4.5 in favour of one of two errors of 1 and 2 %: within what chance gives, however alike the seeds."""
+        one, other = pd.Series([0.02] * 3), pd.Series([0.01] * 3)
+        found = error_difference(one, other, 450)
+        assert found.low < 0 < found.value == pytest.approx(0.01)
+        assert found.sampling == pytest.approx(1.96 * math.sqrt(0.03 / 450), rel=1e-3)
+        assert found.spread == pytest.approx(0.0, abs=1e-9)
+        assert error_difference(one, other, None) == paired_difference(one, other)
+        assert error_difference(one, other, 10**6).low > 0
+
+    @pytest.mark.parametrize(("low", "high", "null", "sign"), [(0.0, 0.4, 0.0, 1), (-0.3, 0.1, 0.1, -1)])
+    def test_the_chance_is_a_twentieth_where_the_interval_ends(self, low: float, high: float, null: float, sign: int) -> None:
+        assert chance_beyond(Estimate((low + high) / 2, low, high, 4), null, sign) == pytest.approx(0.05)
+
+    def test_the_chance_of_a_mean_is_that_of_the_t_test(self) -> None:
+        values = [0.1, 0.3, 0.25, 0.05]
+        expected = float(stats.ttest_1samp(values, 0.02).pvalue)
+        assert chance_beyond(mean_interval(values), 0.02, 1) == pytest.approx(expected)
+        assert chance_beyond(mean_interval(values), 0.02, -1) == 1.0
+
+    def test_the_chance_without_an_interval(self) -> None:
+        assert chance_beyond(mean_interval([0.5] * 3), 0.0, 1) == pytest.approx(0.25)
+        assert chance_beyond(mean_interval([0.5] * 3), 0.6, 1) == 1.0
+        assert chance_beyond(mean_interval([0.5]), 0.0, 1) == 1.0
+        assert chance_beyond(Estimate(1.0, 1.0, 1.0, 1), 0.0, 1) is None
 
     def test_holm_against_its_definition(self) -> None:
         """Of four tests the smallest counts four times, the next three times; none is smaller than one before it."""

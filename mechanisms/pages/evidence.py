@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mechanisms.claims import all_hypotheses
-from mechanisms.claims.hypothesis import UNDECIDED, Finding, Hypothesis, overall
+from mechanisms.claims.hypothesis import UNDECIDED, Finding, Hypothesis, adjusted, overall
+from mechanisms.claims.preregistration import status
 from mechanisms.commands.verdict import at_size
 from mechanisms.records.loading import Need, load, missing
 
@@ -22,13 +24,18 @@ SIZES = {"demo": "Small networks on digits", "short": "Small networks on photogr
 
 @dataclass(frozen=True)
 class Judged:
-    """A hypothesis with what was found; `commands` make the records that are missing."""
+    """A hypothesis with what was found; `commands` make the records that are missing.
+
+    `made` says whether it was predicted before them. `chances` are the findings' p, adjusted for all findings of the chapter.
+    """
 
     hypothesis: Hypothesis
     verdict: str
     why: str = ""
     findings: tuple[Finding, ...] = ()
     commands: tuple[str, ...] = ()
+    made: str = ""
+    chances: tuple[float | None, ...] = ()
 
 
 class Evidence:
@@ -51,11 +58,17 @@ class Evidence:
             return Judged(hypothesis, MISSING, "its records are missing", commands=lacking)
         findings = hypothesis.judge(*(self.table(need) for need in hypothesis.needs))
         verdict, why = overall(findings)
-        return Judged(hypothesis, verdict, why if verdict == UNDECIDED else "", findings)
+        made = status(hypothesis, self.runs)
+        return Judged(hypothesis, verdict, why if verdict == UNDECIDED else "", findings, made=made)
 
     def chapters(self) -> Iterator[tuple[str, list[Judged]]]:
         """Title → verdicts: those of the toy layer, then those of networks at each size."""
         known = all_hypotheses().values()
-        yield "The toy layer: predictions of the theory", [self.judge(h) for h in known if h.layer == "toy"]
+        yield "The toy layer: predictions of the theory", _read_together([self.judge(h) for h in known if h.layer == "toy"])
         for preset, title in SIZES.items():
-            yield title, [self.judge(at_size(h, preset)) for h in known if h.layer != "toy"]
+            yield title, _read_together([self.judge(at_size(h, preset)) for h in known if h.layer != "toy"])
+
+
+def _read_together(chapter: list[Judged]) -> list[Judged]:
+    chances = iter(adjusted([finding.p for judged in chapter for finding in judged.findings]))
+    return [replace(judged, chances=tuple(itertools.islice(chances, len(judged.findings)))) for judged in chapter]
