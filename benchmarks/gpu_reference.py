@@ -14,7 +14,8 @@ import sys
 import time
 from pathlib import Path
 
-from mechanisms.command_line.framework import OneLineParser, guarded
+from benchmarks.timing import OneLineParser
+from mechanisms.command_line.framework import guarded
 from mechanisms.system.progress import say
 from mechanisms.validation import require_above
 

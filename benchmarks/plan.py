@@ -19,13 +19,14 @@ from typing import Any
 import torch
 
 from benchmarks.gpu_speed import multiply_adds
+from benchmarks.timing import OneLineParser, add_json_argument
 from full_scale.data.synthetic import Synthetic
 from full_scale.measure.probes import observe
 from full_scale.suite import DEVICE, LAYER
 from full_scale.training.context import chosen_device, computing
 from full_scale.training.loop import Training
 from full_scale.training.spec import TrainSpec
-from mechanisms.command_line.framework import OneLineParser, add_json_argument, print_rows
+from mechanisms.command_line.framework import print_rows
 from mechanisms.system.progress import in_words
 
 STEPS, IMAGES, ROUNDS = 4, 200, 3

@@ -16,9 +16,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from benchmarks.timing import OneLineParser, add_json_argument
 from full_scale.removal import shrink
 from full_scale.removal.shrinking import REFUSED
-from mechanisms.command_line.framework import OneLineParser, add_json_argument, print_rows
+from mechanisms.command_line.framework import print_rows
 from mechanisms.validation import UserError
 from tests.full_scale.removal.random_networks import RandomNetwork
 from tests.full_scale.removal.zoo import NAMES, SHARES, SHIFTS, TIMM, timm_network, zoo_network

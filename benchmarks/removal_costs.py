@@ -18,9 +18,8 @@ from typing import Any
 
 import torch
 
-from benchmarks.timing import report
+from benchmarks.timing import OneLineParser, add_json_argument, report
 from full_scale import removal
-from mechanisms.command_line.framework import OneLineParser, add_json_argument
 from tests.full_scale.removal.zoo import SHIFTS, zoo_network
 
 STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")

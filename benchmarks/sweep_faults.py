@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.sweeps import ONE_THREAD, descendants
-from mechanisms.command_line.framework import OneLineParser, add_json_argument, print_rows
+from benchmarks.timing import OneLineParser, add_json_argument
+from mechanisms.command_line.framework import print_rows
 from mechanisms.records.store import DamagedRecord, Store
 from mechanisms.validation import UserError
 from toy.suite import LAYER

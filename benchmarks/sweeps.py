@@ -24,7 +24,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mechanisms.command_line.framework import OneLineParser, add_json_argument, print_rows
+from benchmarks.timing import OneLineParser, add_json_argument
+from mechanisms.command_line.framework import print_rows
 from mechanisms.records.specs import to_json
 from mechanisms.records.store import Store
 from toy.suite import LAYER as TOY

@@ -11,14 +11,15 @@ import os
 import sys
 from collections.abc import Sequence
 
-from figures import commands as verbs
-from mechanisms.command_line import verb_modules
+from mechanisms.command_line.framework import Verbs, call, verbs_of
+
+VERBS = Verbs("Figures drawn from records, a report, an explorer.", verbs_of("figures.commands"))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command line; returns the exit status."""
+    """Run one command line; returns the exit status."""
     os.environ["MPLBACKEND"] = "Agg"  # pictures are files: no window, whatever is set
-    return verb_modules.main("python -m figures", "Figures drawn from records, a report, an explorer.", verbs, arguments)
+    return call(VERBS, "python -m figures", arguments)
 
 
 if __name__ == "__main__":

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import argparse
+import click
 
-from mechanisms.command_line.framework import add_runs_argument
-from mechanisms.validation import require, require_whole
+from mechanisms.command_line.options import runs_option, together
+from mechanisms.validation import require
 
 FORMATS = ("svg", "pdf", "png")
 
 
-def add_record_arguments(parser: argparse.ArgumentParser) -> None:
-    """--runs, --jobs, --run-missing: where records are, and how missing ones are made."""
-    add_runs_argument(parser)
-    parser.add_argument("--jobs", type=_jobs, default=1, metavar="N", help="processes that make records (%(default)s)")
-    parser.add_argument("--run-missing", action="store_true", help="make missing full-scale records too")
-
-
-def _jobs(text: str) -> int:
-    try:
-        number = int(text)
-        require_whole("--jobs", number, 1)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-    return number
+record_options = together(
+    runs_option,
+    click.option("--jobs", type=click.IntRange(1), default=1, metavar="N", help="Processes that make records (default: 1)."),
+    click.option("--run-missing", is_flag=True, help="Make missing full-scale records too."),
+)
+"""Where records are, and how missing ones are made."""
 
 
 def require_width(width: float | None) -> float:

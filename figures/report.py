@@ -14,11 +14,11 @@ import matplotlib.pyplot as plt
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from figures.catalogue import Entry, names
-from figures.evidence import MISSING, Evidence, Judged
 from figures.records_table import experiments
 from figures.style import styled, write
 from mechanisms.claims import all_hypotheses
 from mechanisms.claims.hypothesis import REFUTED, SUPPORTED, UNDECIDED
+from mechanisms.pages.evidence import MISSING, Evidence, Judged
 from mechanisms.records.loading import Need, missing
 from mechanisms.records.provenance import provenance
 from mechanisms.sweeps.making import make

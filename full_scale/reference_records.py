@@ -8,18 +8,19 @@ and if asked for all steps of the features but the last and all their columns bu
 
 from __future__ import annotations
 
-import argparse
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import pandas as pd
 
 from full_scale.run_types import spec_of
 from full_scale.suite import LAYER
-from mechanisms.command_line.framework import OneLineParser, add_runs_argument, guarded, print_rows
+from mechanisms.command_line.framework import Words, call, print_rows, verb
+from mechanisms.command_line.options import Chosen, experiment_options, runs_option
 from mechanisms.records.columns import COLUMNS
 from mechanisms.records.store import Store, read_manifest, read_tables
 from mechanisms.validation import UserError
@@ -86,28 +87,19 @@ def keep(folder: Path, compact: Compact = Compact()) -> dict[str, Any]:
     return {"record": str(folder), "kept": str(STORE.save(spec, seed, tables, told | {"compact": compact.told()}))}
 
 
-def main() -> int:
-    """Copies the records of an experiment that are there."""
-    parser = OneLineParser(prog="python -m full_scale.reference_records", description=__doc__.partition("\n")[0])
-    parser.add_argument("experiment")
-    parser.add_argument("overrides", nargs="*", metavar="field=value")
-    parser.add_argument("--seeds", type=int, default=3, help="seeds 0 to N-1 (%(default)s)")
-    parser.add_argument("--last-step", action="store_true", help="of the features only the last step")
-    parser.add_argument(
-        "--columns", nargs="+", default=(), choices=tuple(COLUMNS), help="of the features only these, and the keys"
-    )
-    add_runs_argument(parser)
-    options = parser.parse_intermixed_args()
-    return guarded(parser.prog, lambda: _keep_all(options))
-
-
-def _keep_all(options: argparse.Namespace) -> None:
-    store, specs = Store(options.runs, LAYER.name), LAYER.specs(options.experiment, options.overrides)
-    there = [store.folder(spec, seed) for spec in specs for seed in range(options.seeds) if store.has(spec, seed)]
+@verb("digits --seeds 3 --runs runs", "table1 preset=short --seeds 3 --last-step --columns scale shift")
+@experiment_options
+@click.option("--last-step", is_flag=True, help="Of the features only the last step.")
+@click.option("--columns", cls=Words, type=click.Choice(tuple(COLUMNS)), metavar="NAME...", help="Of the features only these.")
+@runs_option
+def command(chosen: Chosen, last_step: bool, columns: tuple[str, ...], runs: Path) -> None:
+    """Copy the records of an experiment that are there."""
+    store = chosen.store(runs, reference=False)
+    there = [store.folder(spec, seed) for spec in chosen.specs for seed in chosen.seeds if store.has(spec, seed)]
     if not there:
-        raise UserError(f"no records of {options.experiment} under {options.runs}: name the folder that holds them by --runs DIR")
-    print_rows([keep(folder, Compact(options.last_step, tuple(options.columns))) for folder in there], as_json=False)
+        raise UserError(f"no records of {chosen.experiment} under {runs}: name the folder that holds them by --runs DIR")
+    print_rows([keep(folder, Compact(last_step, columns)) for folder in there], as_json=False)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(call(command, "python -m full_scale.reference_records", obj=LAYER))

@@ -24,4 +24,5 @@ LAYER = Layer(
     device_variable=DEVICE.variable,
     resumable=True,
     reference=Path(__file__).parent / "reference",
+    example="digits",
 )

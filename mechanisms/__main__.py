@@ -10,13 +10,14 @@ if __name__ == "__main__":  # until the command line listens, Ctrl-C ends the pr
 import sys
 from collections.abc import Sequence
 
-from mechanisms import commands as verbs
-from mechanisms.command_line import verb_modules
+from mechanisms.command_line.framework import Verbs, call, verbs_of
+
+VERBS = Verbs("What the law says of your own training, and of records.", verbs_of("mechanisms.commands"))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command line; returns the exit status."""
-    return verb_modules.main("python -m mechanisms", "What the law says of your own training, and of records.", verbs, arguments)
+    """Run one command line; returns the exit status."""
+    return call(VERBS, "python -m mechanisms", arguments)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from mechanisms.law.torch_rules import TorchRule
 from mechanisms.records.columns import SPEC_PREFIX
 from mechanisms.records.rng import stream
 from mechanisms.records.specs import override
+from toy.engines.advance import coefficient_columns
 from toy.engines.choice import Engine, choose_engine, engine_for
 from toy.spec import Axis, ToySpec, by_depth
 
@@ -217,13 +218,12 @@ class _Simulation:
 
     def _clock(self, start: int, stop: int) -> dict[str, Any]:
         steps = np.arange(start, stop)
-        coefficients = np.broadcast_arrays(steps, *self.spec.rule.coefficients(steps + 1))[1:]
         row = np.searchsorted(self.recorded, steps + 1)
         window_start = self.spec.steps - self.window_steps
         return {
             "clock": steps.astype(self.dtype),
             "scales": self.spec.schedule.scale(steps, self.spec.steps).astype(self.dtype),
-            "coefficients": tuple(np.ascontiguousarray(c, self.dtype) for c in coefficients),
+            "coefficients": coefficient_columns(self.spec.rule, steps, self.dtype),
             "window_start": window_start - start,
             "record_at": np.where(self.recorded[np.minimum(row, len(self.recorded) - 1)] == steps + 1, row, -1),
         }

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mechanisms.law.regularizers import L2, AbstractRegularizer
 from mechanisms.law.schedules import AbstractSchedule, Constant
 from mechanisms.law.update_rules import AbstractUpdateRule, Adam
-from mechanisms.records.specs import field_types, flatten, from_json, override
+from mechanisms.records.specs import field_types, flatten, override
 from mechanisms.validation import (
     InvalidValue,
     require,
@@ -101,11 +101,6 @@ class ToySpec:
             return replace(self, axes=(*others, Axis(path, tuple(value))))
         bare = override(replace(self, axes=()), path, value)
         return replace(bare, axes=tuple(axis for axis in others if axis.field in flatten(bare)))
-
-
-def spec_of(data: Mapping[str, Any]) -> ToySpec:
-    """The spec that a manifest holds."""
-    return from_json(ToySpec, data)
 
 
 def _check_axis(spec: ToySpec, axis: Axis) -> None:

@@ -5,9 +5,10 @@ from mechanisms.records.suites import Layer
 LAYER = Layer(
     name="toy",
     experiments="toy.experiments",
-    run="toy.simulate:run",
-    summarize="toy.summary:summarize",
-    blocks="toy.engines.blocks:blocks",
-    read_spec="toy.spec:spec_of",
+    run="toy.run_types:run",
+    summarize="toy.run_types:summarize",
+    blocks="toy.run_types:blocks",
+    read_spec="toy.run_types:spec_of",
     quick=True,
+    example="decay",
 )

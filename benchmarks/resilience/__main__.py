@@ -18,7 +18,8 @@ from pathlib import Path
 from benchmarks.resilience.commands import COMMANDS, Command, prepare
 from benchmarks.resilience.input_faults import INPUTS, input_trials
 from benchmarks.resilience.process_faults import Trial, process_trials, repeated
-from mechanisms.command_line.framework import OneLineParser, add_json_argument, print_rows
+from benchmarks.timing import OneLineParser, add_json_argument
+from mechanisms.command_line.framework import print_rows
 from mechanisms.system.progress import say
 
 NOT_TRIED = "not tried"

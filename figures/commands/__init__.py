@@ -1,1 +1,1 @@
-"""The verbs of `python -m figures`: one module each, with `add_arguments(parser)` and `run(options)`."""
+"""The verbs of `python -m figures`: one module each, with `command`."""

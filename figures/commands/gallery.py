@@ -1,27 +1,28 @@
-"""Write the gallery: a page in Markdown with every figure, its caption, its command and its provenance."""
+"""The verb `gallery`."""
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
-from figures.options import add_record_arguments
-from mechanisms.command_line.framework import add_json_argument, print_rows
+import click
+
+from figures.options import record_options
+from mechanisms.command_line.framework import print_rows, verb
+from mechanisms.command_line.options import json_option
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of the verb."""
-    parser.add_argument("names", nargs="*", metavar="NAME", help="(all, if none is named)")
-    out = Path("docs/gallery.md")
-    parser.add_argument("--out", type=Path, default=out, metavar="FILE", help="pictures go beside it (%(default)s)")
-    add_record_arguments(parser)
-    add_json_argument(parser)
+@verb("", "decay --out page.md")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option(
+    "--out", type=Path, default=Path("docs/gallery.md"), show_default=True, metavar="FILE", help="Pictures go beside it."
+)
+@record_options
+@json_option
+def command(names: tuple[str, ...], out: Path, runs: Path, jobs: int, run_missing: bool, as_json: bool) -> None:
+    """Write the gallery: a page in Markdown with every figure, its caption, its command and its provenance.
 
-
-def run(options: argparse.Namespace) -> None:
-    """Writes the page and its pictures, and prints a row for each figure."""
+    NAME is a figure (default: all). Prints a row for each.
+    """
     from figures.gallery_page import Gallery
 
-    gallery = Gallery(options.out, options.runs)
-    rows = gallery.write(options.names, jobs=options.jobs, run_missing=options.run_missing)
-    print_rows(rows, options.json)
+    print_rows(Gallery(out, runs).write(names, jobs=jobs, run_missing=run_missing), as_json)

@@ -1,32 +1,34 @@
-"""Which filters of a trained network are dead, and why."""
+"""The verb `audit`."""
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
-from full_scale.commands.parts import arguments
+import click
+
+from full_scale.commands.parts.arguments import Given, asked_by, network_options
+from mechanisms.command_line.framework import verb
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of the verb."""
-    arguments.add_arguments(parser)
-    parser.add_argument("--out", type=Path, metavar="FILE.json", help="also write the audit there")
+@verb("resnet20 --weights mine.safetensors --input 1,3,32,32", "mynets:make width=2 --weights mine.pt --input 1,3,224,224")
+@network_options
+@click.option("--out", type=Path, metavar="FILE.json", help="Also write the audit there.")
+def command(given: Given, out: Path | None, force: bool, as_json: bool) -> None:
+    """Tell which filters of a trained network are dead, and why.
 
-
-def run(options: argparse.Namespace) -> None:
-    """Prints the audit of a network."""
-    from full_scale.commands.parts.output import quiet, require_free, show
+    MODEL is a network name, a record folder, or PACKAGE.MODULE:CALLABLE, which is imported: name only code that you trust.
+    FIELD=VALUE sets a field of a named network, or an argument of the callable.
+    """
+    from full_scale.commands.parts.output import require_free, show
     from full_scale.removal import audit
     from mechanisms.system.files import write_whole
     from mechanisms.validation import require
 
-    if options.out is not None:
-        require(options.out.suffix == ".json", "--out", str(options.out), "a name that ends in .json")
-        require_free([options.out], options.force)
-    asked = arguments.asked(options)
-    with quiet():
-        found = audit(asked.model, asked.example, **asked.evidence)
-    if options.out is not None:
-        write_whole(options.out, (found.to_json() + "\n").encode(), "choose another with --out")
-    show(found, options.json)
+    if out is not None:
+        require(out.suffix == ".json", "--out", str(out), "a name that ends in .json")
+        require_free([out], force)
+    asked = asked_by(given)
+    found = audit(asked.model, asked.example, **asked.evidence)
+    if out is not None:
+        write_whole(out, (found.to_json() + "\n").encode(), "choose another with --out")
+    show(found, as_json)

@@ -1,41 +1,43 @@
-"""A smaller network that computes the same function, without its dead filters, and the proof."""
+"""The verb `shrink`."""
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
+from typing import Any
 
-from full_scale.commands.parts import arguments
+import click
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of the verb."""
-    arguments.add_arguments(parser)
-    parser.add_argument("--silent", action="store_true", help="also remove what is only silent on --data; not exact elsewhere")
-    parser.add_argument(
-        "--multiple-of", type=int, default=1, metavar="K", help="keep channels in multiples of this (%(default)s)"
-    )
-    parser.add_argument("--tolerance", type=float, metavar="X", help="largest relative difference that is allowed")
-    parser.add_argument(
-        "--out",
-        type=Path,
-        metavar="FILE",
-        help="write it to FILE.safetensors, FILE.pt2 or FILE.onnx and the report to FILE.json; a folder gets the first two",
-    )
+from full_scale.commands.parts.arguments import Given, asked_by, network_options
+from mechanisms.command_line.framework import verb
 
 
-def run(options: argparse.Namespace) -> None:
-    """Shrinks a network, writes it where asked, and prints the report."""
-    from full_scale.commands.parts.output import quiet, require_free, show
+@verb("resnet20 --weights mine.pt --input 1,3,32,32 --out small.safetensors", "mynets:make --input 1,3,224,224 --out small")
+@network_options
+@click.option("--silent", is_flag=True, help="Also remove what is only silent on --data; not exact elsewhere.")
+@click.option("--multiple-of", type=int, default=1, show_default=True, metavar="K", help="Keep channels in multiples of this.")
+@click.option("--tolerance", type=float, metavar="X", help="Largest relative difference that is allowed.")
+@click.option(
+    "--out",
+    type=Path,
+    metavar="FILE",
+    help="Write it to FILE.safetensors, FILE.pt2 or FILE.onnx and the report to FILE.json; a folder gets the first two.",
+)
+def command(given: Given, out: Path | None, force: bool, as_json: bool, **how: Any) -> None:
+    """Make a smaller network that computes the same function, without its dead filters, and check that it does.
+
+    MODEL is a network name, a record folder, or PACKAGE.MODULE:CALLABLE, which is imported: name only code that you trust.
+    FIELD=VALUE sets a field of a named network, or an argument of the callable.
+    """
+    from full_scale.commands.parts.output import require_free, show
     from full_scale.removal import shrink
+    from full_scale.removal.analysis.graph import quiet
     from full_scale.removal.files.export import destinations, write
 
-    if options.out is not None:
-        require_free(destinations(options.out), options.force)
-    asked = arguments.asked(options)
-    how = {"silent": options.silent, "multiple_of": options.multiple_of, "tolerance": options.tolerance}
-    with quiet():
-        smaller, report = shrink(asked.model, asked.example, **asked.evidence, **how)
-        if options.out is not None:
-            write(smaller, report, asked.example, options.out)
-    show(report, options.json)
+    if out is not None:
+        require_free(destinations(out), force)
+    asked = asked_by(given)
+    smaller, report = shrink(asked.model, asked.example, **asked.evidence, **how)
+    if out is not None:
+        with quiet():
+            write(smaller, report, asked.example, out)
+    show(report, as_json)

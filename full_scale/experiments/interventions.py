@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 
 from full_scale.data.cifar10 import Cifar10Jpeg
 from full_scale.experiments.protocols import MOMENTUM, PROTOCOLS
-from full_scale.hooks.interventions import (
+from full_scale.training.spec import TrainSpec
+from mechanisms.interventions import (
     AbstractIntervention,
     AbstractSelection,
     All,
@@ -20,7 +21,6 @@ from full_scale.hooks.interventions import (
     Random,
     Rescale,
 )
-from full_scale.training.spec import TrainSpec
 from mechanisms.law.regularizers import L2
 from mechanisms.law.schedules import Constant
 from mechanisms.law.update_rules import Adam

@@ -7,10 +7,10 @@ from typing import Any
 
 from full_scale.experiments.networks import vgg16
 from full_scale.experiments.protocols import PROTOCOLS
-from full_scale.hooks.interventions import Rescale
 from full_scale.pruning.spec import PROTOCOLS as PRUNING_PROTOCOLS
 from full_scale.pruning.spec import EarlySpec, MatchedSpec, PruningSpec
 from full_scale.training.spec import TrainSpec
+from mechanisms.interventions import Rescale
 from mechanisms.law.penalties import GroupLasso, L1OfPart, L1OverL2, SelectiveL1
 from mechanisms.law.proximal import Proximal
 from mechanisms.measures.criteria import all_criteria

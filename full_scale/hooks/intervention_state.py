@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from full_scale.hooks.filter_parameters import Part, has_part, part_of
-from full_scale.hooks.interventions.base import AbstractIntervention
 from full_scale.measure.probes import measure_features
 from full_scale.models.base import FeatureLayer
 from full_scale.training.parameters import ParameterGroups
+from mechanisms.interventions.base import AbstractIntervention
 from mechanisms.records.rng import stream
 from mechanisms.validation import UserError
 

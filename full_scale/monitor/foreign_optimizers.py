@@ -14,9 +14,11 @@ from mechanisms.validation import UserError
 Group = dict[str, Any]
 DECOUPLED_FLAGS = ("decoupled_weight_decay", "decoupled_decay", "weight_decouple", "decouple", "decoupled", "adam_w_mode")
 """Options, of a group or of the whole optimizer, that say whether the decay is beside the update; the first found counts."""
-DECOUPLED_NAMES = re.compile(r"AdamW|SGDW|Lion|Muon|Adan|Sophia|Tiger|ScheduleFree")
+DECOUPLED_NAMES = re.compile(r"AdamW|SGDW|Lion|Muon|Adan|Sophia|Tiger|ScheduleFree|^Adafactor$")
 """Classes whose decay is lr·weight_decay·w beside the update, whatever package they are of."""
-OWN_RATE_FLAGS = ("d", "corrected_weight_decay", "fixed_decay", "decoupled_wd", "relative_step")
+FACTOR = "d"
+"""An option by which some multiply `lr`."""
+OWN_RATE_FLAGS = ("corrected_weight_decay", "fixed_decay", "decoupled_wd", "relative_step", "scale_parameter")
 """Options under which a decay is not at the rate `lr`."""
 
 
@@ -93,7 +95,11 @@ def decoupled_rate(optimizer: torch.optim.Optimizer, group: Group) -> float | No
     said = {name: _option(optimizer, group, name) for name in (*DECOUPLED_FLAGS, *OWN_RATE_FLAGS)}
     flag = next((bool(said[name]) for name in DECOUPLED_FLAGS if said[name] is not None), None)
     named = any(DECOUPLED_NAMES.search(cls.__name__) for cls in type(optimizer).__mro__)
-    if any(said[name] for name in OWN_RATE_FLAGS) or not (named if flag is None else flag):
+    if (
+        any(said[name] for name in OWN_RATE_FLAGS)
+        or _option(optimizer, group, FACTOR) not in (None, 1.0)
+        or not (named if flag is None else flag)
+    ):
         return None
     return (
         float(rate) * float(strength) * float(group.get("fallback_lr_scale", 1.0))

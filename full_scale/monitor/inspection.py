@@ -72,7 +72,7 @@ def _evaluated(model: nn.Module) -> nn.Module:
     try:
         return model.eval()
     except NotImplementedError as problem:  # an exported program
-        raise UserError(f"the model has no evaluation mode ({first_line(problem)}): give what it was made from") from problem
+        raise UserError(f"the model has no evaluation mode ({first_line(problem)}): give what it was made from") from None
 
 
 def look(model: nn.Module, images: Images, most: int | None = None) -> tuple[Watched, Observation]:
@@ -110,7 +110,7 @@ def _seen(network: BuiltNetwork, images: Tensor) -> Observation:
     try:
         return observe(network, Examples(images, images.new_zeros(len(images), dtype=torch.int64)))
     except Exception as problem:
-        raise UserError(f"the model does not run on images of shape {tuple(images.shape)}: {first_line(problem)}") from problem
+        raise UserError(f"the model does not run on images of shape {tuple(images.shape)}: {first_line(problem)}") from None
 
 
 def _joined(seen: list[Observation], kept: list[int]) -> Observation:

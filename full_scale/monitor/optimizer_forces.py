@@ -337,6 +337,9 @@ def _notes_on_laws(optimizer: torch.optim.Optimizer, groups: list[Group]) -> lis
     if not lawless:
         return []
     unknown = f"forces and denominators stay unknown: there is no law here of {name} with these options"
-    if any(decoupled_rate(optimizer, group) is None for group in lawless):
+    rates = [decoupled_rate(optimizer, group) for group in lawless]
+    if not any(rate is None or rate for rate in rates):
+        return [f"{unknown}; scales do not decay"]
+    if None in rates:
         return [f"{unknown}; so do decay budgets, because its decay may not be lr·weight_decay"]
     return [f"{unknown}; decay budgets are the sum of lr·weight_decay, which assumes that {name} decays beside its update"]

@@ -191,8 +191,12 @@ class SparsityMonitor:
 
     def _require_same_features(self, table: pd.DataFrame) -> None:
         named = ["layer", "feature"]
-        if self._tables and not table[named].equals(next(iter(self._tables.values()))[named]):
-            raise UserError("the model no longer has the features it had: make a new SparsityMonitor for it")
+        before = next(iter(self._tables.values()), table)
+        if not table[named].equals(before[named]):
+            had, has = (part.groupby("layer", sort=False).size().to_dict() for part in (before, table))
+            odd = next((layer for layer in {**had, **has} if had.get(layer) != has.get(layer)), "")
+            counts = f"{odd} had {had.get(odd, 0)} and has {has.get(odd, 0)}" if odd else "their order is another one"
+            raise UserError(f"the model no longer has the features it had ({counts}): make a new SparsityMonitor for it")
 
     def _by_feature(self, layers: tuple[FeatureLayer, ...]) -> dict[str, np.ndarray]:
         """Name → one value a feature, of what only an optimizer tells; empty without one."""

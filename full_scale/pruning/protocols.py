@@ -253,7 +253,7 @@ class Bench:
         numbers: dict[str, Any] = {"removed": 1 - sum(kept.values()) / len(self.measured)}
         for suffix, cost in timed.items():
             numbers[f"parameters{suffix}"] = cost.parameters
-            numbers[f"macs{suffix}"] = cost.macs // LATENCY_IMAGES
+            numbers[f"macs{suffix}"] = cost.macs
             numbers[f"milliseconds{suffix}"] = cost.milliseconds
         numbers |= {"pruned_test_error": errors[0], "test_error": errors[1], "tuning_steps": steps}
         self.rows.append(identity | numbers)

@@ -22,24 +22,27 @@ LEAST, MOST = 3, 9
 
 @dataclass(frozen=True)
 class Costs:
-    """Parameters, multiply-accumulates of one call on the example input, bytes of parameters and buffers, median time of a call.
+    """Parameters, multiply-accumulates for one example, bytes of parameters and buffers, median time of a call, its examples.
 
-    Multiply-accumulates (MACs) are those of convolutions and matrix products; floating-point operations are twice as many.
+    Multiply-accumulates (MACs) are those of convolutions and matrix products; floating-point operations are twice as many. A
+    call is one on the example input, with as many examples as its first axis is long.
     """
 
     parameters: int
     macs: int
     bytes: int
     milliseconds: float
+    examples: int
 
 
 def costs(networks: Mapping[str, nn.Module], inputs: Inputs, most: int = MOST) -> dict[str, Costs]:
     """Name → costs in evaluation mode; the networks are timed in turn, at most `most` times each, and not changed."""
     evaluated = {name: structural_copy(network).eval() for name, network in networks.items()}
-    macs = {name: _macs(network, inputs) for name, network in evaluated.items()}
+    examples = len(inputs[0]) if inputs[0].dim() else 1
+    macs = {name: _macs(network, inputs) // examples for name, network in evaluated.items()}
     times = _milliseconds(evaluated, inputs, most)
     return {
-        name: Costs(sum(part.numel() for part in network.parameters()), macs[name], _bytes(network), times[name])
+        name: Costs(sum(part.numel() for part in network.parameters()), macs[name], _bytes(network), times[name], examples)
         for name, network in evaluated.items()
     }
 

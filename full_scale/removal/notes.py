@@ -7,7 +7,9 @@ from collections import Counter
 import pandas as pd
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from full_scale.models.parts.tracing import has_frozen_statistics, normalizes
 from full_scale.removal.analysis.channels import Tracker
+from full_scale.removal.analysis.constants import layers
 from full_scale.removal.assessment import ALIVE
 
 MOST_NAMES = 6
@@ -15,7 +17,8 @@ MOST_NAMES = 6
 
 def notes(tracker: Tracker, features: pd.DataFrame) -> tuple[str, ...]:
     """What limits a removal, one line each."""
-    return (*_uncovered(tracker), *_not_run(tracker), *_nothing(tracker, features))
+    missed = _not_looked_at(tracker)
+    return (*_uncovered(tracker), *_not_run(tracker), *missed, *_nothing(tracker, features, whole=not missed))
 
 
 def _uncovered(tracker: Tracker) -> list[str]:
@@ -33,10 +36,31 @@ def _not_run(tracker: Tracker) -> list[str]:
     return [f"left alone: {name} is not run in evaluation mode and may not fit after a removal" for name in idle]
 
 
-def _nothing(tracker: Tracker, features: pd.DataFrame) -> list[str]:
+def _not_looked_at(tracker: Tracker) -> list[str]:
+    """What takes part without being followed: layers whose weights are computed, what mixes channels, other normalizations."""
+    names = tracker.traced.names
+    used = {names[node.name] for node in tracker.traced.graph.nodes if node.name in names and node.users}
+    looked = {module for layer in layers(tracker) for module in layer.modules} | {_owner(slot.name) for slot in tracker.slots}
+    kinds: Counter[str] = Counter()
+    for path, part in tracker.traced.module.named_modules():
+        held = [*part.named_parameters(recurse=False), *(part.named_buffers(recurse=False) if normalizes(part) else ())]
+        weighs = normalizes(part) or any(tensor.dim() > 1 for _, tensor in held)
+        if weighs and path not in looked and any(f"{path}.{name}".lstrip(".") in used for name, _ in held):
+            kinds[type(part).__name__] += 1
+    listed = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(MOST_NAMES))
+    more = f" and {len(kinds) - MOST_NAMES} more kinds" if len(kinds) > MOST_NAMES else ""
+    return [f"not looked at, because what is done with their weights is not covered: {listed}{more}"] if kinds else []
+
+
+def _owner(name: str) -> str:
+    return name.rpartition(".")[0]
+
+
+def _nothing(tracker: Tracker, features: pd.DataFrame, whole: bool) -> list[str]:
     if features["removable"].any():
         return []
-    norms = any(isinstance(part, _BatchNorm) for part in tracker.traced.module.modules())
+    norms = any(isinstance(part, _BatchNorm) or has_frozen_statistics(part) for part in tracker.traced.module.modules())
     dead = int((features["kind"] != ALIVE).sum())
-    why = f"none of the {dead} dead features can go" if dead else "no feature is constant"
+    alive = "no feature is constant" if whole else "no feature that was looked at is constant"
+    why = f"none of the {dead} dead features can go" if dead else alive
     return [f"nothing to remove: {why}" + ("" if norms else "; the network has no BatchNorm")]

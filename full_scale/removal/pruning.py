@@ -12,9 +12,11 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from full_scale.models.parts.wrappers import run_eagerly, uncompiled
+from full_scale.monitor.foreign_optimizers import stepping
 from full_scale.removal.analysis.channels import Tracker
+from full_scale.removal.analysis.computed import computed
 from full_scale.removal.analysis.constants import Layer, analyse, layers
-from full_scale.removal.analysis.graph import as_inputs, structural_copy
+from full_scale.removal.analysis.graph import as_inputs, require_usable, structural_copy
 from full_scale.removal.analysis.untouched import untouched
 from full_scale.removal.assessment import Evidence, assess, traced_with
 from full_scale.removal.report import Report
@@ -56,9 +58,9 @@ class Pruner:
     """
 
     def __init__(self, model: nn.Module, example_input: Tensor | tuple[Tensor, ...]) -> None:
-        with unseen(model) as model:
-            self._model, self._inputs = model, as_inputs(example_input)
-            self._traced = traced_with(model, self._inputs)
+        with unseen(model) as (plain, self._said):
+            self._model, self._inputs = plain, as_inputs(example_input)
+            self._traced = traced_with(plain, self._inputs)
             self._layers = layers(analyse(self._traced))
 
     def prune(self, masks: Mapping[str, Tensor | np.ndarray], *, multiple_of: int = 1) -> tuple[nn.Module, Report]:
@@ -73,7 +75,7 @@ class Pruner:
         with unseen(self._model):
             assessment = assess(self._model, self._inputs, Evidence(), substitutes, self._traced)
             only = _components_of(assessment.last, masked)
-            done = remove(assessment, assessment.last, multiple_of=multiple_of, only=only)
+            done = remove(assessment, assessment.last, multiple_of=multiple_of, only=only, said=self._said)
         return done.model, done.report
 
 
@@ -132,10 +134,14 @@ def shrink_training(
     Raises:
         UserError: as `shrink`; the optimizer holds parameters of another network; the smaller one does not train.
     """
-    if not isinstance(optimizer, torch.optim.Optimizer):
-        raise UserError(f"optimizer is of type {type(optimizer).__name__}: give a torch.optim.Optimizer")
     model = uncompiled(model)
+    require_usable(model)
+    _require_plain(model)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
+    own, wrappers = stepping(optimizer, names)
+    if wrappers:
+        kind = type(own).__name__
+        raise UserError(f"{wrappers[0]} is a wrapper around an optimizer, {kind}: give that one, and wrap the one that you get")
     held = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     if not all(id(parameter) in names for parameter in held):
         raise UserError("the optimizer holds parameters that are not the network's: give the optimizer of this network")
@@ -144,6 +150,12 @@ def shrink_training(
         _require_trains(done.model, as_inputs(example_input))
     carried = _carried(optimizer, {names[id(parameter)]: parameter for parameter in held}, done)
     return done.model, carried, done.report
+
+
+def _require_plain(model: nn.Module) -> None:
+    """Raises `UserError` where an optimizer holds other parameters than those that a removal leaves."""
+    for name, how in computed(model).items():
+        raise UserError(f"{name} is computed from other parameters: call {how} on it, and make the optimizer anew")
 
 
 def _carried(optimizer: torch.optim.Optimizer, held: Mapping[str, Tensor], done: Removal) -> torch.optim.Optimizer:
@@ -172,4 +184,4 @@ def _require_trains(smaller: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         with torch.no_grad(), torch.random.fork_rng(devices=[]), run_eagerly():
             trial(*(torch.cat([part, part]) for part in inputs))
     except Exception as problem:
-        raise UserError(f"the smaller network does not run in training mode: {first_line(problem)}") from problem
+        raise UserError(f"the smaller network does not run in training mode: {first_line(problem)}") from None

@@ -75,7 +75,7 @@ class Report:
         return self.changes.empty
 
     def __str__(self) -> str:
-        lines = [*_layer_lines(self.features), _cost_line("before", self.before), _cost_line("after", self.after)]
+        lines = [*_layer_lines(self.features), _cost_line("before", self.before), _cost_line("after", self.after, self.before)]
         lines += ["Differences from the same function:", self.differences.to_string(index=False)]
         if not self.is_exact:
             lines += ["Changes of the original's output (this removal is not exact):", self.changes.to_string(index=False)]
@@ -109,7 +109,9 @@ def _layer_lines(features: pd.DataFrame) -> list[str]:
     dead = features["kind"] != ALIVE
     interesting = table[table.drop(columns=["layer", "features"]).sum(axis=1) > 0]
     removable = int(features["removable"].sum())
+    shares = " and ".join(f"{100 * count / len(features):.1f} %" for count in (dead.sum(), removable)) if dead.any() else ""
     lines = [f"{len(features)} features in {len(table)} layers: {int(dead.sum())} dead, {removable} removable"]
+    lines[0] += f" ({shares})" if shares else ""
     counts = features["kind"].value_counts()
     lines += [f"  {counts[kind]} {meaning}" for kind, meaning in KINDS.items() if kind != ALIVE and kind in counts]
     if len(interesting):
@@ -121,9 +123,21 @@ def _layer_lines(features: pd.DataFrame) -> list[str]:
     return lines
 
 
-def _cost_line(name: str, costs: Costs) -> str:
-    size = f"{costs.parameters:,} parameters, {costs.bytes / 2**20:.2f} MiB"
-    return f"{name}: {size}, {costs.macs:,} multiply-accumulates, {costs.milliseconds:g} ms"
+def _cost_line(name: str, costs: Costs, before: Costs | None = None) -> str:
+    """What a network costs, and by how much that is less than before."""
+
+    def change(field: str) -> str:
+        old = getattr(before, field, 0)
+        return f" ({100 * (getattr(costs, field) / old - 1):+.1f} %)" if old else ""
+
+    call = "call" if costs.examples == 1 else f"call of {costs.examples} examples"
+    parts = (
+        f"{costs.parameters:,} parameters{change('parameters')}",
+        f"{costs.bytes / 2**20:.2f} MiB{change('bytes')}",
+        f"{costs.macs:,} multiply-accumulates per example{change('macs')}",
+        f"{costs.milliseconds:g} ms per {call}{change('milliseconds')}",
+    )
+    return f"{name}: {', '.join(parts)}"
 
 
 def _json(content: dict[str, Any], path: str | Path | None) -> str:

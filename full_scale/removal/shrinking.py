@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypedDict
@@ -13,8 +14,9 @@ from torch import Tensor, nn
 
 from full_scale.models.parts.wrappers import run_eagerly, uncompiled
 from full_scale.removal.analysis.channels import Tracker
+from full_scale.removal.analysis.computed import computed, made_plain
 from full_scale.removal.analysis.constants import InputRange
-from full_scale.removal.analysis.graph import require_usable
+from full_scale.removal.analysis.graph import quiet, require_usable
 from full_scale.removal.analysis.untouched import untouched
 from full_scale.removal.assessment import SILENT, Assessment, Evidence, assess, feature_table
 from full_scale.removal.costs import costs
@@ -50,12 +52,12 @@ def audit(
     Raises:
         UserError: the model, its weights or the inputs cannot be used, or the model cannot be traced.
     """
-    with unseen(model) as model:
-        assessment = assess(model, example_input, Evidence(data, input_range, scale_threshold))
+    with unseen(model) as (plain, said):
+        assessment = assess(plain, example_input, Evidence(data, input_range, scale_threshold))
         selection = select(assessment.last)
         features = feature_table(assessment, assessment.last, selection)
         cost = costs({"network": assessment.model}, assessment.example)["network"]
-        return Audit(features, cost, notes(assessment.last, features))
+        return Audit(features, cost, (*said, *notes(assessment.last, features)))
 
 
 def shrink(
@@ -94,16 +96,25 @@ def shrink(
 
 
 @contextlib.contextmanager
-def unseen(model: nn.Module) -> Iterator[nn.Module]:
-    """The model without compilation, to be run with its copies; then random numbers and what its code writes to are as before.
+def unseen(model: nn.Module) -> Iterator[tuple[nn.Module, tuple[str, ...]]]:
+    """The model without compilation, its weights plain parameters, to be run with its copies; and what is to be said of that.
+
+    Afterwards random numbers and what its code writes to are as before.
 
     Raises:
         UserError: it is no model.
     """
     model = uncompiled(model)
     require_usable(model)
-    with torch.random.fork_rng(devices=[]), run_eagerly(), untouched(model):
-        yield model
+    with torch.random.fork_rng(devices=[]), run_eagerly(), quiet(), untouched(model):
+        plain = made_plain(model)
+        yield plain, _said(computed(model), computed(plain))
+
+
+def _said(before: dict[str, str], after: dict[str, str]) -> tuple[str, ...]:
+    by = Counter(how for name, how in before.items() if name not in after)
+    listed = ", ".join(f"{number} as {how} does" for how, number in by.items())
+    return (f"computed weights are made plain, in a copy of the network: {listed}",) if by else ()
 
 
 class Options(TypedDict, total=False):
@@ -137,10 +148,10 @@ def removal(model: nn.Module, example_input: Tensor | tuple[Tensor, ...], option
     if tolerance is not None:
         require_above("tolerance", tolerance, 0)
     require(evidence.data is not None or not silent, "silent", silent, "False, or give the images as data")
-    with unseen(model) as model:
-        assessment = assess(model, example_input, evidence)
+    with unseen(model) as (plain, said):
+        assessment = assess(plain, example_input, evidence)
         tracker = assessment.last if silent else assessment.without_silence()
-        return remove(assessment, tracker, multiple_of=multiple_of, tolerance=tolerance)
+        return remove(assessment, tracker, multiple_of=multiple_of, tolerance=tolerance, said=said)
 
 
 def remove(
@@ -150,6 +161,7 @@ def remove(
     multiple_of: int = 1,
     tolerance: float | None = None,
     only: np.ndarray | None = None,
+    said: tuple[str, ...] = (),
 ) -> Removal:
     """Removes what an analysis allows, leaves out what the network's own code does not stand, and verifies the rest."""
     proof = Proof(assessment, by_images=assessment.found.get(SILENT) is tracker)
@@ -159,7 +171,7 @@ def remove(
     features = feature_table(assessment, tracker, selection)
     cost = costs({"before": assessment.model, "after": smaller}, assessment.example)
     tables = difference_table(differences), difference_table(changes)
-    report = Report(features, cost["before"], cost["after"], *tables, notes(tracker, features))
+    report = Report(features, cost["before"], cost["after"], *tables, (*said, *notes(tracker, features)))
     return Removal(smaller, report, plan)
 
 

@@ -228,5 +228,5 @@ def all_differences(
     try:
         found = run(smaller, inputs)
     except Exception as problem:
-        raise UserError(f"the smaller network does not run: {first_line(problem)}") from problem
+        raise UserError(f"the smaller network does not run: {first_line(problem)}") from None
     return [differing(dtype, kind, *group) for group in zip(inputs, expected, found, strict=True)]

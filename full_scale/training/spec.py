@@ -8,10 +8,10 @@ import numpy as np
 
 from full_scale.data.base import AbstractDataset
 from full_scale.data.digits import Digits
-from full_scale.hooks.interventions import AbstractIntervention
 from full_scale.models.base import AbstractNetwork
 from full_scale.models.basic_net import BasicNet
 from full_scale.training.augmentation import AbstractAugmentation, NoAugmentation
+from mechanisms.interventions import AbstractIntervention
 from mechanisms.law.penalties import AbstractPenalty
 from mechanisms.law.proximal import AbstractAfterUpdate
 from mechanisms.law.regularizers import AbstractRegularizer
@@ -40,7 +40,7 @@ class TrainSpec:
     ones are those of the first part. That is what data-parallel training without synchronized statistics does, and it changes
     sparsity; 1 is the ordinary network, on however many devices.
 
-    `interventions` change the training on purpose (`full_scale.hooks.interventions`), each from the moment when its `step`
+    `interventions` change the training on purpose (`mechanisms.interventions`), each from the moment when its `step`
     updates are done, in the order given. The `features` then say which filters are treated.
 
     `penalties` act on one part of every layer of features, whatever `decayed` names, each by its own coupling

@@ -94,9 +94,17 @@ def compared(
 
     def judge(*tables: Any) -> tuple[Finding, ...]:
         found = measure(*tables)
-        return tuple(prediction.against(found[prediction.quantity]) for prediction in predictions)
+        return tuple(
+            prediction.against(found[prediction.quantity]) if prediction.quantity in found else _not_there(prediction)
+            for prediction in predictions
+        )
 
     return judge
+
+
+def _not_there(prediction: Prediction) -> Finding:
+    nothing = Estimate(math.nan, -math.inf, math.inf, 0)
+    return Finding(prediction.quantity, prediction.expected, nothing, UNDECIDED, "these records do not have it")
 
 
 def _around(center: float, tolerance: float) -> str:

@@ -1,38 +1,136 @@
-"""The command line of a layer; exit status 0, 2 on a mistake of the user, 130 on Ctrl-C, 143 on SIGTERM."""
+"""The command line that all packages share; exit status 0, 2 on a mistake of the user, 130 on Ctrl-C, 143 on SIGTERM.
+
+A verb is a module that defines `command`, see `verb`. It is imported when it is asked for: what takes long to import, the
+function of the command imports itself.
+"""
 
 from __future__ import annotations
 
-import argparse
+import difflib
+import importlib
 import io
+import pkgutil
 import signal
 import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from types import ModuleType
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from mechanisms.command_line.suite_verbs import clean, collect, run, show
-from mechanisms.records.store import DEFAULT_RUNS
-from mechanisms.records.suites import Layer, summary_line
+import click
+
+from mechanisms.records.suites import Layer, resolve
 from mechanisms.system import signals as interrupts
 from mechanisms.system.console import in_one_line
 from mechanisms.system.console import print_rows as print_rows  # where all command lines look for it
 from mechanisms.validation import UserError, first_line
 
-MODULES: dict[str, ModuleType] = {"show": show, "run": run, "collect": collect, "clean": clean}
-VERBS = {"list": "The experiments."} | {verb: (module.__doc__ or "").strip() for verb, module in MODULES.items()}
-"""Verb that every layer has → what it does, for `--help`."""
+DISTRIBUTION = "implicit-filter-sparsity"
+SUITE_VERBS = "mechanisms.command_line.suite_verbs"
 
 
-class OneLineParser(argparse.ArgumentParser):
-    """argparse whose errors are one line, without the usage block, and that takes no abbreviated options."""
+class Words(click.Option):
+    """An option that takes all words up to the next option, as in `--format svg pdf`; its value is a tuple."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **{"allow_abbrev": False, **kwargs})
+        super().__init__(*args, **{**kwargs, "multiple": True})
 
-    def error(self, message: str) -> Any:
-        """Prints one line and exits with status 2."""
-        self.exit(2, in_one_line(f"{self.prog}: {message} (see {self.prog} --help)") + "\n")
+
+class Verb(click.Command):
+    """A command with examples at the end of its help."""
+
+    def __init__(self, *args: Any, examples: Sequence[str] = (), **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.examples = examples
+
+    def get_short_help_str(self, limit: int = 200) -> str:
+        """The first sentence of the help, whole."""
+        return super().get_short_help_str(max(limit, 200))
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples after the name by which the command was called; EXPERIMENT is one of the suite."""
+        with formatter.section("Examples"):
+            for example in self.examples:
+                words = example.replace("EXPERIMENT", getattr(ctx.obj, "example", "EXPERIMENT"))
+                formatter.write(f"  {ctx.command_path} {words}".rstrip() + "\n")
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Give each word after an option of several words that option, then parse as click does."""
+        several = {name for option in self.params if isinstance(option, Words) for name in option.opts}
+        spread, option = list[str](), ""
+        for word in args:
+            if word.startswith("-"):
+                option = word if word in several else ""
+            elif option and spread[-1] != option:
+                spread.append(option)
+            spread.append(word)
+        return super().parse_args(ctx, spread)
+
+
+def verb(*examples: str, cls: type[Verb] = Verb) -> Callable[[Callable[..., Any]], click.Command]:
+    """Make a command of a function: its docstring is the help, and the examples are what may follow the name of the command."""
+    names = {"help_option_names": ["-h", "--help"]}
+    return click.command(cls=cls, examples=examples, context_settings=names)
+
+
+class Verbs(click.Group):
+    """Commands by name, each imported when it is asked for.
+
+    Args:
+        help: what the commands are about.
+        places: name → "MODULE:NAME" of each command.
+        layer: the suite that the commands are about, which they get by `click.pass_obj`.
+    """
+
+    def __init__(self, help: str, places: dict[str, str], layer: Layer | None = None) -> None:
+        names = {"help_option_names": ["-h", "--help"]}
+        super().__init__(help=help, no_args_is_help=False, context_settings={"obj": layer, **names})
+        self.places = dict(sorted(places.items()))
+        click.version_option(package_name=DISTRIBUTION, message="%(package)s %(version)s")(self)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """See click."""
+        return list(self.places)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
+        """Import the command of that name; raises `UsageError` with all names if there is none."""
+        if cmd_name not in self.places:
+            near = difflib.get_close_matches(cmd_name, self.places, 1)
+            meant = f"; did you mean {near[0]}?" if near else ""
+            raise click.UsageError(f"there is no command {cmd_name!r}, but {', '.join(self.places)}{meant}", ctx)
+        found: click.Command = resolve(self.places[cmd_name])
+        return found
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does; raises `UsageError` with all names where there are no words at all."""
+        if not args:
+            raise click.UsageError(f"name a command: {', '.join(self.places)}", ctx)
+        return super().parse_args(ctx, args)
+
+
+def verbs_of(*packages: str) -> dict[str, str]:
+    """Name → place of every command whose module is in one of the packages."""
+    found = {package: pkgutil.iter_modules(importlib.import_module(package).__path__) for package in packages}
+    return {one.name: f"{package}.{one.name}:command" for package, inner in found.items() for one in inner if not one.ispkg}
+
+
+def suite_verbs(layer: Layer, *packages: str) -> Verbs:
+    """The commands of a suite: those that every suite has, and those of further packages."""
+    return Verbs(f"Experiments of the suite {layer.name}.", verbs_of(SUITE_VERBS, *packages), layer)
+
+
+def main(layer: Layer, arguments: Sequence[str] | None = None) -> int:
+    """Run one command line of a suite; returns the exit status."""
+    return call(suite_verbs(layer), f"python -m {layer.name}", arguments)
+
+
+def call(command: click.Command, program: str, arguments: Iterable[str] | None = None, **settings: Any) -> int:
+    """Run one command line; returns the exit status. The settings are those of a `click.Context`."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+
+    def action() -> None:
+        with command.make_context(program, words, **settings) as context:
+            command.invoke(context)
+
+    return guarded(program, action)
 
 
 def guarded(program: str, action: Callable[[], None]) -> int:
@@ -45,6 +143,12 @@ def guarded(program: str, action: Callable[[], None]) -> int:
         with interrupts.insistent() as heard:
             action()
             sys.stdout.flush()
+    except click.exceptions.Exit as asked:
+        return asked.exit_code
+    except click.UsageError as error:
+        path = error.ctx.command_path if error.ctx else program
+        print(in_one_line(f"{path}: {error.format_message()} (see {path} --help)"), file=sys.stderr)
+        return error.exit_code
     except KeyboardInterrupt as interrupt:
         print(f"{program}: stopped{': ' + str(interrupt) if str(interrupt) else ''}", file=sys.stderr)
         return 128 + (heard[0] if heard else signal.SIGINT)
@@ -67,46 +171,3 @@ def _said(error: BaseException) -> str:
     if isinstance(error, SystemExit):
         return f"code that it ran called sys.exit({error.code!r}): use code that returns"
     return str(error)
-
-
-def add_runs_argument(parser: argparse.ArgumentParser) -> None:
-    """--runs DIR: the folder of the records."""
-    parser.add_argument("--runs", type=Path, default=DEFAULT_RUNS, metavar="DIR", help="folder of the records (%(default)s)")
-
-
-def add_json_argument(parser: argparse.ArgumentParser) -> None:
-    """--json: the printed table as JSON."""
-    parser.add_argument("--json", action="store_true", help="print the table as a JSON list of objects")
-
-
-def build_parser(layer: Layer) -> OneLineParser:
-    """The parser of `python -m LAYER`."""
-    parser = OneLineParser(prog=f"python -m {layer.name}", description=f"Experiments of the {layer.name} layer.")
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar=" | ".join(VERBS))
-    listing = verbs.add_parser("list", help=VERBS["list"])
-    add_json_argument(listing)
-    for verb, module in MODULES.items():
-        one = verbs.add_parser(verb, help=VERBS[verb])
-        module.add_arguments(one, layer)
-        add_runs_argument(one)
-        add_json_argument(one)
-    return parser
-
-
-def main(layer: Layer, arguments: Sequence[str] | None = None) -> int:
-    """Runs one command line of a layer; returns the exit status."""
-    parser = build_parser(layer)
-    options, rest = parser.parse_known_args(arguments)
-    # argparse takes positional arguments in one piece; overrides may stand behind options too.
-    strange = [word for word in rest if word.startswith("-") or "=" not in word or not hasattr(options, "overrides")]
-    if strange:
-        parser.error(f"unrecognized arguments: {' '.join(strange)}")
-    if rest:
-        options.overrides = [*options.overrides, *rest]
-    verb = MODULES[options.verb].run if options.verb in MODULES else _list
-    return guarded(parser.prog, lambda: verb(layer, options))
-
-
-def _list(layer: Layer, options: argparse.Namespace) -> None:
-    rows = [{"name": name, "summary": summary_line(function)} for name, function in layer.names().items()]
-    print_rows(rows, options.json)

@@ -1,15 +1,16 @@
-"""Measure the exponent of the penalty that a rule and coupling put on a product, also for an optimizer of your own."""
+"""The verb `exponent`."""
 
 from __future__ import annotations
 
-import argparse
-import os
+from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import pandas as pd
 
-from mechanisms.command_line.framework import add_json_argument, add_runs_argument, print_rows
+from mechanisms.command_line.framework import print_rows, verb
+from mechanisms.command_line.options import jobs_option, table_options
 from mechanisms.measures.statistics import mean_interval
 from mechanisms.records.loading import Need
 from mechanisms.sweeps.making import run as run_need
@@ -17,24 +18,20 @@ from mechanisms.theory.layer import measured_penalty_exponent
 from mechanisms.validation import require_whole
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of the verb."""
-    parser.add_argument(
-        "overrides", nargs="*", metavar="field=value", help='such as "rule=torch:PACKAGE.CLASS(betas=[0.9,0.99])"'
-    )
-    parser.add_argument("--seeds", type=int, default=3, help="replicates (%(default)s)")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes for making records (%(default)s)")
-    add_runs_argument(parser)
-    add_json_argument(parser)
+@verb("--seeds 5", '"rule=torch:PACKAGE.CLASS(betas=[0.9,0.99])" learning_rate=1e-3')
+@click.argument("overrides", nargs=-1, metavar="[FIELD=VALUE]...")
+@click.option("--seeds", type=int, default=3, show_default=True, metavar="N", help="Replicates.")
+@jobs_option
+@table_options
+def command(overrides: tuple[str, ...], seeds: int, jobs: int, runs: Path, as_json: bool) -> None:
+    """Measure the exponent of the penalty that a rule and coupling put on a product, also for an optimizer of your own.
 
-
-def run(options: argparse.Namespace) -> None:
-    """Makes the records of `python -m toy run exponent` and prints one row for each rule, coupling and learning rate."""
-    require_whole("--seeds", options.seeds, 1, 10**6)
-    need = Need("toy", "exponent", tuple(options.overrides), options.seeds)
-    table = run_need(need, options.runs, options.jobs)
+    Makes the records of the toy experiment `exponent`, and prints a row for each rule, coupling and learning rate.
+    """
+    require_whole("--seeds", seeds, 1, 10**6)
+    table = run_need(Need("toy", "exponent", overrides, seeds), runs, jobs)
     keys = ["spec.rule", "spec.regularizer.coupling", "spec.regularizer.strength", "spec.learning_rate"]
-    print_rows([_row(key, one) for key, one in table.groupby(keys, sort=False)], options.json)
+    print_rows([_row(key, one) for key, one in table.groupby(keys, sort=False)], as_json)
 
 
 def _row(key: Any, table: pd.DataFrame) -> dict[str, Any]:

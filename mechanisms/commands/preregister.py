@@ -1,44 +1,45 @@
-"""Write down what the hypotheses predict for an experiment, before it is run."""
+"""The verb `preregister`."""
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import replace
 from pathlib import Path
 
+import click
+
 from mechanisms.claims import all_hypotheses
 from mechanisms.claims.preregistration import FOLDER, write
-from mechanisms.command_line.framework import add_json_argument, add_runs_argument, print_rows
+from mechanisms.command_line.framework import print_rows, verb
+from mechanisms.command_line.options import table_options
 from mechanisms.commands.verdict import at_size
 from mechanisms.records.loading import Need
 from mechanisms.records.suites import PRESETS
 from mechanisms.validation import InvalidValue, require_whole
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of the verb."""
-    parser.add_argument("name", metavar="NAME", help="an experiment that hypotheses make predictions for, such as rescale")
-    parser.add_argument("--preset", choices=PRESETS, default=PRESETS[0], help="size of the experiment (%(default)s)")
-    parser.add_argument("--seeds", type=int, help="replicates (as many as the hypotheses ask for)")
-    parser.add_argument("--out", type=Path, metavar="DIR", help=f"folder of the file (RUNS/{FOLDER})")
-    add_runs_argument(parser)
-    add_json_argument(parser)
+@verb("rescale", "gate --preset paper --seeds 10")
+@click.argument("name")
+@click.option("--preset", type=click.Choice(PRESETS), default=PRESETS[0], show_default=True, help="Size of the experiment.")
+@click.option("--seeds", type=int, metavar="N", help="Replicates (default: as many as the hypotheses ask for).")
+@click.option("--out", type=Path, metavar="DIR", help=f"Folder of the file (default: RUNS/{FOLDER}).")
+@table_options
+def command(name: str, preset: str, seeds: int | None, out: Path | None, runs: Path, as_json: bool) -> None:
+    """Write down what the hypotheses predict for an experiment, before it is run.
 
-
-def run(options: argparse.Namespace) -> None:
-    """Writes the file and prints a row for each prediction."""
-    if options.seeds is not None:
-        require_whole("--seeds", options.seeds, 1)
+    NAME is an experiment that hypotheses make predictions for. Prints a row for each prediction.
+    """
+    if seeds is not None:
+        require_whole("--seeds", seeds, 1)
     predicting = [one for one in all_hypotheses().values() if one.predictions]
-    found = [at_size(one, options.preset, options.seeds) for one in predicting if one.needs[0].experiment == options.name]
+    found = [at_size(one, preset, seeds) for one in predicting if one.needs[0].experiment == name]
     if not found:
         names = sorted({one.needs[0].experiment for one in predicting})
-        raise InvalidValue(f"no hypothesis predicts {options.name!r}: there are predictions for " + ", ".join(names))
+        raise InvalidValue(f"no hypothesis predicts {name!r}: there are predictions for " + ", ".join(names))
     need: Need = replace(found[0].needs[0], table="features")
-    path = write(need, found, options.runs, options.out or options.runs / FOLDER)
+    path = write(need, found, runs, out or runs / FOLDER)
     rows = [
         {"hypothesis": one.name, "explanation": one.explanation, "quantity": p.quantity, "expected": p.expected}
         for one in found
         for p in one.predictions
     ]
-    print_rows(rows if options.json else [*rows, dict.fromkeys(rows[0], "") | {"quantity": f"written to {path}"}], options.json)
+    print_rows(rows if as_json else [*rows, dict.fromkeys(rows[0], "") | {"quantity": f"written to {path}"}], as_json)

@@ -1,71 +1,96 @@
-"""Your own weight decay in its three meanings, and which share of filters died under such a pull on record."""
+"""The verb `translate`."""
 
 from __future__ import annotations
 
-import argparse
 import json
+from pathlib import Path
+from typing import Any
 
-from mechanisms.command_line.framework import add_json_argument, add_runs_argument, print_rows
+import click
+
+from mechanisms.command_line.framework import Words, print_rows, verb
+from mechanisms.command_line.options import table_options
 from mechanisms.commands.parts.recorded import FIRST, recorded, translated
 from mechanisms.law.regularizers import COUPLINGS
 from mechanisms.law.update_rules import AbstractUpdateRule
 from mechanisms.records.specs import choices, override_all, parse_override
 from mechanisms.theory.outcomes import expectations, told
 from mechanisms.theory.translation import DECAYED, Recipe, equivalents, rare_features, statements
-from mechanisms.validation import require, require_choice
+from mechanisms.validation import UserError, require, require_choice, require_whole
 
 AS_TORCH = "torch"
+DEFAULT = Recipe()
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The settings of a person's own training."""
-    default = Recipe()
-    parser.add_argument(
-        "--rule", default=default.rule.name, help="the optimizer (%(default)s); a final w, as in adamw, decouples"
-    )
-    parser.add_argument("--set", nargs="+", default=[], metavar="field=value", help="its hyperparameters, such as beta2=0.99")
-    parser.add_argument("--learning-rate", type=float, default=default.learning_rate, help="the base rate (%(default)s)")
-    parser.add_argument(
-        "--schedule", nargs="+", default=[default.schedule.name], metavar="NAME", help="and its field=value (constant)"
-    )
-    parser.add_argument("--weight-decay", type=float, default=default.regularizer.strength, help="the number (%(default)s)")
-    parser.add_argument("--means", default=AS_TORCH, help=f"{AS_TORCH} (as the optimizer's class has it), {', '.join(COUPLINGS)}")
-    parser.add_argument("--batch-size", type=int, default=default.batch_size, help="exemplars a step (%(default)s)")
-    parser.add_argument("--steps", type=int, default=default.steps, help="length of the run (%(default)s)")
-    parser.add_argument(
-        "--decayed", default=default.decayed, help=f"{' or '.join(DECAYED)}: with or without BatchNorm (%(default)s)"
-    )
-    parser.add_argument("--curvature", type=float, default=default.curvature, help="assumed k of a feature (%(default)s)")
-    add_runs_argument(parser)
-    add_json_argument(parser)
-
-
-def run(options: argparse.Namespace) -> None:
-    """Prints the translation of one recipe."""
-    recipe = recipe_of(options)
-    if options.json:
-        print(json.dumps(translated(recipe, options.runs), indent=1))
+@verb(
+    "--rule AdamW --lr 1e-3 --weight-decay 0.01",
+    "--rule SGD --set momentum=0.9 --lr 0.1 --epochs 200 --images 50000",
+)
+@click.option("--rule", default=DEFAULT.rule.name, show_default=True, help="The optimizer; a final w, as in adamw, decouples.")
+@click.option("--set", "hyperparameters", cls=Words, metavar="FIELD=VALUE...", help="Its hyperparameters, such as beta2=0.99.")
+@click.option("--learning-rate", "--lr", type=float, default=DEFAULT.learning_rate, show_default=True, help="The base rate.")
+@click.option(
+    "--schedule",
+    cls=Words,
+    metavar="NAME [FIELD=VALUE]...",
+    default=[DEFAULT.schedule.name],
+    show_default=True,
+    help="Of the rate.",
+)
+@click.option(
+    "--weight-decay", type=float, default=DEFAULT.regularizer.strength, show_default=True, help="The strength of the decay."
+)
+@click.option(
+    "--means",
+    default=AS_TORCH,
+    show_default=True,
+    help=f"What the decay is: {AS_TORCH} (as the optimizer's class has it), {', '.join(COUPLINGS)}.",
+)
+@click.option("--batch-size", type=int, default=DEFAULT.batch_size, show_default=True, help="Exemplars a step.")
+@click.option("--steps", type=int, default=DEFAULT.steps, show_default=True, help="Length of the run.")
+@click.option("--epochs", type=int, help="Length of the run in passes over --images, in place of --steps.")
+@click.option("--images", type=int, help="Number of training images.")
+@click.option("--decayed", default=DEFAULT.decayed, show_default=True, help=f"{' or '.join(DECAYED)}: with or without BatchNorm.")
+@click.option("--curvature", type=float, default=DEFAULT.curvature, show_default=True, help="Assumed k of a feature.")
+@table_options
+def command(runs: Path, as_json: bool, **settings: Any) -> None:
+    """Translate your own weight decay into its three meanings, and tell which share of filters died under such a pull."""
+    recipe = recipe_of(**settings)
+    if as_json:
+        print(json.dumps(translated(recipe, runs), indent=1))
         return
     print("Strength with the same pull, by coupling, where a feature's denominator is D:\n")
     print_rows(list(equivalents(recipe)), as_json=False)
     if recipe.regularizer.strength:
-        outcomes = expectations(recipe, recorded(options.runs))
+        outcomes = expectations(recipe, recorded(runs))
         print("", *(told(recipe, outcomes) if outcomes else [f"No network is on record here: {FIRST.command}"]), sep="\n")
     print(f"\nWhat a feature used by a fraction p keeps of its effect if λ = {recipe.regularizer.strength:g} were …\n")
     print_rows(list(rare_features(recipe)), as_json=False)
     print("", *statements(recipe), sep="\n")
 
 
-def recipe_of(options: argparse.Namespace) -> Recipe:
+def recipe_of(
+    rule: str,
+    hyperparameters: tuple[str, ...],
+    schedule: tuple[str, ...],
+    weight_decay: float,
+    means: str,
+    epochs: int | None,
+    images: int | None,
+    **others: Any,
+) -> Recipe:
     """The recipe that the options describe; raises `InvalidValue`, with the option that is wrong."""
-    rule, coupling = meaning(options.rule, options.means)
-    schedule, *fields = options.schedule
-    values = {"rule": rule, "schedule": schedule, "regularizer.strength": options.weight_decay, "regularizer.coupling": coupling}
-    for prefix, texts in (("rule", options.set), ("schedule", fields)):
-        values |= {f"{prefix}.{name}": value for name, value in map(parse_override, texts)}
-    for name in ("learning_rate", "batch_size", "steps", "decayed", "curvature"):
-        values[name] = getattr(options, name)
-    return override_all(Recipe(), values.items())
+    name, coupling = meaning(rule, means)
+    values = {"rule": name, "schedule": schedule[0], "regularizer.strength": weight_decay, "regularizer.coupling": coupling}
+    for prefix, texts in (("rule", hyperparameters), ("schedule", schedule[1:])):
+        values |= {f"{prefix}.{field}": value for field, value in map(parse_override, texts)}
+    if (epochs is None) != (images is None):
+        raise UserError("--epochs and --images belong together: the steps of a run are epochs × images ÷ batch size")
+    if epochs is not None and images is not None:
+        for option, number in (("--epochs", epochs), ("--images", images), ("--batch-size", others["batch_size"])):
+            require_whole(option, number, 1)
+        others["steps"] = epochs * images // others["batch_size"]
+    return override_all(Recipe(), [*values.items(), *others.items()])
 
 
 def meaning(rule: str, means: str) -> tuple[str, str]:

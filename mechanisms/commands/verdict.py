@@ -1,19 +1,21 @@
-"""Judge the hypotheses by the records of both layers: supported, refuted or undecided, and why."""
+"""The verb `verdict`."""
 
 from __future__ import annotations
 
-import argparse
 import functools
-import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import click
 
 from mechanisms.claims import all_hypotheses
 from mechanisms.claims.hypothesis import REFUTED, SUPPORTED, UNDECIDED, Finding, Hypothesis, adjusted, overall
 from mechanisms.claims.network_runs import named, not_trained
 from mechanisms.claims.preregistration import AFTER, status
-from mechanisms.command_line.framework import add_json_argument, add_runs_argument, print_rows
+from mechanisms.command_line.framework import print_rows, verb
+from mechanisms.command_line.options import jobs_option, names_and_overrides, table_options
 from mechanisms.measures.sparsity import CAUSES, died_of
 from mechanisms.records.loading import Need, load, missing, standing_in
 from mechanisms.records.store import Store
@@ -29,39 +31,40 @@ NAMED = 2
 """How many failed trainings the table names; JSON names all."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of the verb."""
-    parser.add_argument(
-        "words",
-        nargs="*",
-        metavar="NAME | field=value",
-        help="hypotheses, such as P2 (default: all), and settings to change, as in `run`",
-    )
-    parser.add_argument("--layer", choices=suite_names(), help="only those of one layer")
-    parser.add_argument("--preset", choices=PRESETS, default=PRESETS[0], help="size of the networks' experiments (%(default)s)")
-    parser.add_argument("--seeds", type=int, help="replicates of the networks' experiments (as many as each hypothesis asks for)")
-    parser.add_argument("--run-missing", action="store_true", help="make missing full-scale records too, not only toy ones")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes for making records (%(default)s)")
-    add_runs_argument(parser)
-    add_json_argument(parser)
+@verb("P2 H1", "H1 regularizer.strength=1e-3 --run-missing", "--layer toy --json")
+@click.argument("words", nargs=-1, metavar="[NAME | FIELD=VALUE]...")
+@click.option("--layer", type=click.Choice(suite_names()), help="Only those of one suite.")
+@click.option(
+    "--preset", type=click.Choice(PRESETS), default=PRESETS[0], show_default=True, help="Size of the networks' experiments."
+)
+@click.option("--seeds", type=int, metavar="N", help="Replicates of the networks (default: as many as each hypothesis asks for).")
+@click.option("--run-missing", is_flag=True, help="Make missing full-scale records too, not only toy ones.")
+@jobs_option
+@table_options
+def command(
+    words: tuple[str, ...],
+    layer: str | None,
+    preset: str,
+    seeds: int | None,
+    run_missing: bool,
+    jobs: int,
+    runs: Path,
+    as_json: bool,
+) -> None:
+    """Judge hypotheses by the records of both suites: supported, refuted or undecided, and why.
 
-
-def run(options: argparse.Namespace) -> None:
-    """Judges the chosen hypotheses and prints a row for each finding."""
-    require_whole("--jobs", options.jobs, 1)
-    if options.seeds is not None:
-        require_whole("--seeds", options.seeds, 1)
-    Store(options.runs, "toy").require_writable()
-    overrides = tuple(word for word in options.words if "=" in word)
-    names = [word for word in options.words if "=" not in word]
-    if overrides and not names:
-        raise UserError(f"{' '.join(overrides)}: name the hypotheses to judge with these settings, such as H1")
-    at = [at_size(hypothesis, options.preset, options.seeds) for hypothesis in chosen(names, options.layer)]
+    NAME is a hypothesis, such as P2 (default: all); FIELD=VALUE changes a setting, as in `run`.
+    """
+    if seeds is not None:
+        require_whole("--seeds", seeds, 1)
+    Store(runs, "toy").require_writable()
+    names, overrides = names_and_overrides(words, "hypotheses to judge", "H1")
+    at = [at_size(hypothesis, preset, seeds) for hypothesis in chosen(names, layer)]
     hypotheses = [with_settings(hypothesis, overrides) for hypothesis in at]
-    parts = [judged(hypothesis, options) for hypothesis in hypotheses]
+    parts = [judged(hypothesis, runs, jobs, run_missing) for hypothesis in hypotheses]
     rows = _with_adjusted([row for part in parts for row in part])
     say(_counted(rows))
-    print_rows(rows if options.json else [short for row in rows for short in _lines(row)], options.json)
+    print_rows(rows if as_json else [short for row in rows for short in _lines(row)], as_json)
 
 
 def _lines(row: dict[str, Any]) -> list[dict[str, Any]]:
@@ -90,7 +93,7 @@ def _counted(rows: list[dict[str, Any]]) -> str:
     return f"{len(found)} findings: " + "; ".join(parts)
 
 
-def chosen(names: list[str], layer: str | None) -> list[Hypothesis]:
+def chosen(names: Sequence[str], layer: str | None) -> list[Hypothesis]:
     """The hypotheses of these names and this layer, all where nothing is named."""
     known = all_hypotheses()
     unknown = [name for name in names if name not in known]
@@ -114,15 +117,15 @@ def with_settings(hypothesis: Hypothesis, overrides: tuple[str, ...]) -> Hypothe
     return replace(hypothesis, needs=tuple(needs))
 
 
-def judged(hypothesis: Hypothesis, options: argparse.Namespace) -> list[dict[str, Any]]:
+def judged(hypothesis: Hypothesis, runs: Path, jobs: int, run_missing: bool) -> list[dict[str, Any]]:
     """One row for the verdict of a hypothesis and one for each of its findings."""
     say(f"{hypothesis.name}: {hypothesis.statement}")
-    findings, verdict, why = judge(hypothesis, options.runs, options.jobs, options.run_missing)
+    findings, verdict, why = judge(hypothesis, runs, jobs, run_missing)
     quick = find_suite(hypothesis.layer).quick
-    made = status(hypothesis, options.runs) if findings else ""
-    failed = [name for need in hypothesis.needs[:1] if findings and not quick for name in _not_trained(need, options.runs)]
+    made = status(hypothesis, runs) if findings else ""
+    failed = [name for need in hypothesis.needs[:1] if findings and not quick for name in _not_trained(need, runs)]
     features = next((need for need in hypothesis.needs if need.table == "features" and findings and not quick), None)
-    deaths = {} if features is None else _died_of(features, options.runs)
+    deaths = {} if features is None else _died_of(features, runs)
     head = {
         "hypothesis": hypothesis.name,
         "verdict": verdict,

@@ -37,7 +37,7 @@ def inactive(table: pd.DataFrame, by: str = "activation", threshold: float | Non
     """Whether each row of a `features` table is an inactive feature; bool, with the index of the table. NaN counts as active.
 
     Raises:
-        UserError: the table has no column to judge by (the toy layer has no activations: use by="scale").
+        UserError: the table has no column to judge by (a single feature of the toy has no activations: use by="scale").
     """
     require_choice("by", by, tuple(CRITERIA))
     criterion = CRITERIA[by]
@@ -52,7 +52,7 @@ def inactive(table: pd.DataFrame, by: str = "activation", threshold: float | Non
 def sparsity(table: pd.DataFrame, by: str = "activation", threshold: float | None = None, per: str = "run") -> pd.DataFrame:
     """The fraction of inactive features, in [0, 1], at each recorded step of each run, in column `sparsity`.
 
-    A run is one combination of the columns "spec.…" and `seed`; `per="layer"` gives one row for each of its layers.
+    A run is one combination of the columns "spec.…", `seed` and `replicate`; `per="layer"` gives one row for each of its layers.
     """
     keys = moment_columns(table, per)
     return grouped(table.assign(sparsity=inactive(table, by, threshold)), keys)["sparsity"].mean().reset_index()
@@ -117,8 +117,8 @@ def histories(table: pd.DataFrame, by: str = "activation", threshold: float | No
 
 
 def run_columns(table: pd.DataFrame) -> list[str]:
-    """The columns that tell runs apart: the fields of the spec and the seed, those of them that the table has."""
-    return [str(name) for name in table.columns if str(name).startswith(SPEC_PREFIX) or name == "seed"]
+    """The columns that tell runs apart: the fields of the spec, the seed and the replicate, those of them that the table has."""
+    return [str(name) for name in table.columns if str(name).startswith(SPEC_PREFIX) or name in ("seed", "replicate")]
 
 
 def moment_columns(table: pd.DataFrame, per: str = "run") -> list[str]:

@@ -30,6 +30,7 @@ class Column:
 COLUMNS: dict[str, Column] = {
     "step": Column("i", "steps", "updates done so far; forces are those of the last of them"),
     "layer": Column("U", "", '"toy", or the name of the layer'),
+    "replicate": Column("i", "", "which of the independent trainings of one spec and seed"),
     "feature": Column("i", "", "index of the feature in its layer: one scalar, or one channel"),
     "scale": Column("f", "", "the scalar w in the toy layer, the BatchNorm scale at full scale"),
     "shift": Column("f", "", "the BatchNorm shift, or its toy counterpart"),
@@ -37,6 +38,9 @@ COLUMNS: dict[str, Column] = {
     "rival_scale": Column("f", "", "the scale of the other feature of a competing pair"),
     "rival_outgoing": Column("f", "", "the outgoing weight of the other feature of a competing pair"),
     "incoming": Column("f", "", "L2 norm of the weights that make the feature"),
+    "incoming_gradient": Column(
+        "f", "", "root mean square over batches of the loss gradient of the weights that make the feature, times their norm"
+    ),
     "product": Column("f", "", "scale times outgoing weight; the scale itself where a feature has no other parameter"),
     "product_mean": Column("f", "", "mean of `product` over the averaging window at the end of the run"),
     "product_rms": Column("f", "", "root mean square of `product` over the averaging window"),
@@ -52,7 +56,9 @@ COLUMNS: dict[str, Column] = {
     "batch_activity": Column("f", "fraction", "batches of consecutive training images in which a feature is active at all"),
     "zero_share": Column("f", "fraction", "activations that are exactly 0, over images and positions (APoZ)"),
     "learning_rate": Column("f", "", "learning rate of the last step"),
-    "train_loss": Column("f", "nats", "mean cross-entropy on the training set, without penalty, evaluation mode"),
+    "train_loss": Column(
+        "f", "nats", "mean cross-entropy (toy: half the mean squared error) on the training set, without penalty, evaluation mode"
+    ),
     "test_error": Column("f", "fraction", "share of test images classified wrongly"),
     "zeroed_test_error": Column("f", "fraction", "test error with the features that are silent on the training set set to 0"),
     "train_error": Column("f", "fraction", "share of training images classified wrongly"),

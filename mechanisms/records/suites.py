@@ -48,6 +48,7 @@ class Layer:
     manifest says. `device_variable` is the environment variable that names the device, where runs may compute on a GPU. A
     `resumable` layer's `run` takes a third argument, the folder for checkpoints. `reference` holds committed records, which
     stand in for those not made here. Records of a `quick` suite are made without asking where they are missing.
+    `example` is an experiment that the help texts name.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Layer:
     resumable: bool = False
     reference: Path | None = None
     quick: bool = False
+    example: str = "EXPERIMENT"
 
     def names(self) -> dict[str, Callable[[], tuple[Any, ...]]]:
         """Name → function of every experiment: the public functions of the experiments module, or of a package's modules."""

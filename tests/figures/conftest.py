@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-import figures.evidence
 import figures.report
+import mechanisms.pages.evidence
 import toy.simulate
 from figures.__main__ import main
 from mechanisms.records.suites import FOUND, find_suite
@@ -33,8 +33,8 @@ def report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Path
     monkeypatch.setattr(toy.simulate, "choose_engine", lambda: INTERPRETED)
     make(HERE, tmp_path / "runs", jobs=1)
     known = {"T1": claim("T1", HERE), "H1": claim("H1", ABSENT)}
-    monkeypatch.setattr(figures.evidence, "all_hypotheses", lambda: known)
-    monkeypatch.setattr(figures.evidence, "at_size", lambda hypothesis, preset: hypothesis)
+    monkeypatch.setattr(mechanisms.pages.evidence, "all_hypotheses", lambda: known)
+    monkeypatch.setattr(mechanisms.pages.evidence, "at_size", lambda hypothesis, preset: hypothesis)
     monkeypatch.setattr(figures.report, "names", lambda: ("removal_exactness", "table1"))
     monkeypatch.setitem(FOUND, "full_scale", replace(find_suite("full_scale"), reference=None))
 

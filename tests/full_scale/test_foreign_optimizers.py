@@ -175,6 +175,8 @@ class WarmScheduleFree(Warm):
         (lambda p: Signs(p, weight_decouple=True), RATE * STRENGTH),
         (lambda p: torch.optim.RAdam(p, lr=RATE, weight_decay=STRENGTH, decoupled_weight_decay=True), RATE * STRENGTH),
         (lambda p: torch.optim.RAdam(p, lr=RATE), 0.0),
+        (lambda p: torch.optim.Adafactor(p, lr=RATE, weight_decay=STRENGTH), RATE * STRENGTH),
+        (lambda p: FusedLion(p, scale_parameter=True), None),
         (WarmScheduleFree, RATE * STRENGTH / 2),
         (Signs, None),
         (lambda p: Signs(p, decoupled_weight_decay=False), None),
@@ -197,6 +199,7 @@ def test_the_budget_of_a_rule_without_a_law(
     said = capsys.readouterr().err
     assert f"there is no law here of {type(optimizer).__name__}" in said
     assert "nan" not in said
-    assert ("decays beside its update" in said) == (a_step is not None)
+    assert ("decays beside its update" in said) == bool(a_step)
+    assert ("scales do not decay" in said) == (a_step == 0)
     assert ("decay budget unknown" in said) == (a_step is None)
     assert budget == pytest.approx(3 * a_step, rel=1e-9) if a_step is not None else budget != budget

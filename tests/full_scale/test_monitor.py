@@ -216,7 +216,7 @@ def test_a_model_whose_features_changed_needs_a_new_monitor() -> None:
     monitor = SparsityMonitor(model, verbose=False)
     monitor.epoch(images())
     model.conv2, model.norm2, model.head = nn.Conv2d(4, 5, 3), nn.BatchNorm2d(5), nn.Linear(5, 3)
-    with pytest.raises(UserError, match="new SparsityMonitor"):
+    with pytest.raises(UserError, match=r"\(conv2 had 6 and has 5\): make a new SparsityMonitor"):
         monitor.epoch(images())
 
 

@@ -12,7 +12,6 @@ import pandas as pd
 import pytest
 import torch
 
-from full_scale.hooks.interventions.rescaling import Rescale
 from full_scale.measure.silencing import without_features
 from full_scale.models.basic_net import BasicNet
 from full_scale.pruning.protocols import finished, run, run_matched, without
@@ -23,6 +22,7 @@ from full_scale.training.loop import Training
 from full_scale.training.loop import run as run_training
 from full_scale.training.spec import TrainSpec
 from mechanisms.command_line.framework import main
+from mechanisms.interventions.rescaling import Rescale
 from mechanisms.law.regularizers import L2
 from mechanisms.law.update_rules import SGD, Adam
 from mechanisms.records.columns import check

@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from full_scale.data.synthetic import Synthetic
-from full_scale.hooks.interventions import Rescale
 from full_scale.hooks.sparsifiers import piece_of
 from full_scale.models.basic_net import BasicNet
 from full_scale.models.lenet import LeNet
@@ -21,6 +20,7 @@ from full_scale.suite import CHECKPOINT
 from full_scale.training.context import computing
 from full_scale.training.loop import Training, run
 from full_scale.training.spec import TrainSpec
+from mechanisms.interventions import Rescale
 from mechanisms.law.dynamics import init, step
 from mechanisms.law.penalties import PARTS, AbstractPenalty, FilterBank, GroupLasso, L1OfPart, L1OverL2, SelectiveL1
 from mechanisms.law.proximal import Proximal, WeightSampling

@@ -26,7 +26,7 @@ def test_every_hypothesis_says_what_would_refute_it(name):
     assert hypothesis.source
     assert hypothesis.refuted_if
     assert hypothesis.needs
-    assert name[0] in "PHI"
+    assert name[0] in "PHIL"
 
 
 def test_every_prediction_of_the_theory_is_there():

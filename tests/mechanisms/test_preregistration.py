@@ -97,7 +97,7 @@ def test_the_verb_writes_the_predictions_of_an_experiment(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (["dance"], "factors, full_batch, gate, matched_coupling, rescale"),
+        (["dance"], "factors, full_batch, gate, layer_epsilon"),
         (["gate", "--seeds", "0"], "--seeds"),
         (["rescale"], "is not changed"),
     ],

@@ -80,6 +80,13 @@ def test_sparsity_of_each_layer() -> None:
     assert found["conv2"].tolist() == pytest.approx([1 / 3, 1 / 3, 1 / 3])
 
 
+def test_replicates_of_a_seed_are_runs_of_their_own() -> None:
+    both = pd.concat([table().assign(seed=0, replicate=0), table(max_activation=1.0).assign(seed=0, replicate=1)])
+    assert run_columns(both) == ["seed", "replicate"]
+    assert sparsity(both)["sparsity"].tolist() == pytest.approx([1 / 5, 3 / 5, 2 / 5, 0, 0, 0])
+    assert histories(both)["ever_inactive"].tolist() == [3, 0]
+
+
 def test_runs_are_told_apart_even_by_fields_that_only_some_have() -> None:
     alive = table(max_activation=1.0)
     both = pd.concat(

@@ -189,10 +189,18 @@ def test_mistakes_are_one_line_and_exit_status_2(arguments, named, refuses):
     refuses(lambda: main(["translate", *arguments]), named)
 
 
-def test_unknown_verbs_name_the_known(capsys):
-    with pytest.raises(SystemExit, match="2"):
-        main(["dance"])
-    assert "translate" in capsys.readouterr().err
+def test_unknown_verbs_name_the_known(refuses):
+    refuses(lambda: main(["dance"]), "translate")
+
+
+def test_the_words_of_torch_mean_the_same_and_epochs_are_counted_in_steps(capsys):
+    own = ["--learning-rate", "0.1", "--steps", "900", "--batch-size", "10"]
+    assert translate(capsys, *own) == translate(capsys, "--lr", "0.1", "--epochs", "9", "--images", "1000", "--batch-size", "10")
+
+
+def test_epochs_need_the_number_of_images(refuses):
+    refuses(lambda: main(["translate", "--epochs", "9"]), "--images")
+    refuses(lambda: main(["translate", "--epochs", "9", "--images", "0"]), "--images")
 
 
 @pytest.mark.parametrize(

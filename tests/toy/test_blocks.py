@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mechanisms.records.specs import spec_id
+from toy import run_types
 from toy.engines import blocks as module
 from toy.engines.blocks import blocks
 from toy.simulate import run
@@ -54,4 +55,4 @@ def test_no_experiment_that_fits_one_record_is_cut():
     """Its records would otherwise have other names than those made so far."""
     for name in LAYER.names():
         for spec in LAYER.names()[name]():
-            assert blocks(spec) == (spec,)
+            assert run_types.blocks(spec) == (spec,)

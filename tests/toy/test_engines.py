@@ -95,6 +95,11 @@ def test_engine_equals_dynamics(name, coupling, simulate):
         np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-18)
 
 
+def test_a_single_step_is_compiled_without_a_warning(simulate):
+    """What NumPy spreads over one step is contiguous already: it must be copied all the same."""
+    assert len(simulate(small(steps=1, features=1))) == 1
+
+
 def test_blocks_chunks_and_grids_do_not_change_a_setting(monkeypatch, simulate):
     """A setting gives the same numbers alone, in a grid, and however the work is cut (same noise, same law)."""
     alone = simulate(small(features=3, regularizer=L2(strength=1e-2)))

@@ -2,14 +2,17 @@
 
 import json
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from mechanisms.command_line.framework import main
 from mechanisms.records.columns import check
+from toy import run_types
 from toy.experiments import selective
 from toy.features.gradients import Dead, Selective, Visited
+from toy.layer.spec import LayerSpec
 from toy.simulate import groups, recorded_steps, run
 from toy.spec import Axis, ToySpec
 from toy.suite import LAYER
@@ -81,8 +84,12 @@ def test_memory_does_not_grow_with_the_steps():
 def test_every_experiment_gives_valid_distinct_specs(name):
     specs = LAYER.specs(name)
     assert len(specs) == len(LAYER.names()[name]())
-    for spec in LAYER.specs(name, ["steps=3", "features=1"]):
-        check(run(spec, 0)[0]["features"], "features")
+    for spec in LAYER.specs(name, ["features=1"] if isinstance(specs[0], LayerSpec) else ["steps=3", "features=1"]):
+        if isinstance(spec, LayerSpec):
+            early = tuple(replace(one, step=min(one.step, 2)) for one in spec.interventions)
+            spec = replace(spec, replicates=1, exemplars=spec.batch_size, steps=3, interventions=early)
+        for table, columns in run_types.run(spec, 0)[0].items():
+            check(columns, table)
 
 
 def test_decay_covers_rules_couplings_and_strengths():

@@ -6,6 +6,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from mechanisms.law.abstract_rules import AbstractUpdateRule
+
 Columns = tuple[np.ndarray, ...]
 
 
@@ -35,3 +37,9 @@ class Advance(Protocol):
         active: np.ndarray | None, window: np.ndarray, window_start: int, record_at: np.ndarray, records: np.ndarray,
     ) -> None:  # fmt: skip
         """Advances the lanes."""
+
+
+def coefficient_columns(rule: AbstractUpdateRule, steps: np.ndarray, dtype: np.dtype) -> Columns:
+    """The coefficients of a rule at 0-based steps (T,), each an array (T,) of its own."""
+    coefficients = np.broadcast_arrays(steps, *rule.coefficients(steps + 1))[1:]
+    return tuple(np.array(one, dtype) for one in coefficients)

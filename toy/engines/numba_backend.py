@@ -23,9 +23,9 @@ from toy.features import gradients
 
 uninterrupted.compilation()
 
-_jitable = functools.cache(register_jitable)
+jitable = functools.cache(register_jitable)
 for _function in (abstract_rules.average, gradients.selective_slope):
-    _jitable(_function)
+    jitable(_function)
 
 
 @overload(arrays.sqrt)
@@ -167,8 +167,8 @@ def build(
     dtype: str = "float64",
 ) -> Advance:
     """The compiled loop for one rule, gradient model, regularizer and working dtype."""
-    one_step = register_jitable(split_step(_jitable(direction)))
-    move_all, product = _mover(one_step, _jitable(slope), _jitable(penalty_slope)), _jitable(product)
+    one_step = register_jitable(split_step(jitable(direction)))
+    move_all, product = _mover(one_step, jitable(slope), jitable(penalty_slope)), jitable(product)
     fastmath = set(FAST_SINGLE) if dtype == "float32" else False
 
     @njit(error_model="numpy", nogil=True, fastmath=fastmath)

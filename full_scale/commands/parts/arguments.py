@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
+import functools
 import math
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mechanisms.command_line.framework import add_json_argument
+import click
+
+from mechanisms.command_line.options import json_option, together
 from mechanisms.validation import UserError, require, require_whole
 
 if TYPE_CHECKING:
@@ -21,28 +24,52 @@ MOST_NUMBERS = 1 << 28
 """In one input: a gigabyte in float32."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """MODEL and what says how it is judged."""
-    parser.add_argument(
-        "model", metavar="MODEL", help="network name, record folder, or PACKAGE.MODULE:CALLABLE, which is imported"
-    )
-    parser.add_argument(
-        "overrides", nargs="*", metavar="field=value", help="fields of a named network, or arguments of the callable"
-    )
-    parser.add_argument("--weights", type=Path, metavar="FILE", help="safetensors, or what torch.save wrote (weights only)")
-    parser.add_argument("--weights-key", metavar="KEY", help="key or prefix of the weights in it, where several fit (.: none)")
-    parser.add_argument("--input", metavar="1,3,224,224", help="size of an input; known of a record")
-    parser.add_argument("--classes", type=int, metavar="N", help="of a named network (10, or those of the record)")
-    parser.add_argument("--data", metavar="FILE", help="images in .npy or .npz, as the network sees them, or a data set's name")
-    parser.add_argument("--most-images", type=int, metavar="N", help="use at most the first N of them")
-    parser.add_argument(
-        "--input-range", metavar="low,high", help="of all inputs, as --input-range=-1,1; or the low then the high of each channel"
-    )
-    parser.add_argument(
-        "--scale-threshold", type=float, default=0.0, metavar="X", help="scales up to this count as 0 (%(default)s)"
-    )
-    parser.add_argument("--force", action="store_true", help="replace what --out names")
-    add_json_argument(parser)
+@dataclass(frozen=True)
+class Given:
+    """What a command line says of a network and of how it is judged, each word as it was typed."""
+
+    model: str
+    overrides: tuple[str, ...]
+    weights: Path | None
+    weights_key: str | None
+    input: str | None
+    classes: int | None
+    data: str | None
+    most_images: int | None
+    input_range: str | None
+    scale_threshold: float
+
+
+_OPTIONS = together(
+    click.argument("model"),
+    click.argument("overrides", nargs=-1, metavar="[FIELD=VALUE]..."),
+    click.option("--weights", type=Path, metavar="FILE", help="safetensors, or what torch.save wrote (weights only)."),
+    click.option("--weights-key", metavar="KEY", help="Key or prefix of the weights in it, where several fit (.: none)."),
+    click.option("--input", metavar="1,3,224,224", help="Size of an input; known of a record."),
+    click.option("--classes", type=int, metavar="N", help="Of a named network (10, or those of the record)."),
+    click.option("--data", metavar="FILE", help="Images in .npy or .npz, as the network sees them, or a data set's name."),
+    click.option("--most-images", type=int, metavar="N", help="Use at most the first N of them."),
+    click.option(
+        "--input-range", metavar="LOW,HIGH", help="Of all inputs, such as -1,1; or the low then the high of each channel."
+    ),
+    click.option(
+        "--scale-threshold", type=float, default=0.0, show_default=True, metavar="X", help="Scales up to this count as 0."
+    ),
+    click.option("--force", is_flag=True, help="Replace what --out names."),
+    json_option,
+)
+
+
+def network_options(function: Callable[..., None]) -> Callable[..., Any]:
+    """Let a command take MODEL and what says how it is judged; the function gets them as one `Given`, and `force`, `as_json`."""
+    names = [field.name for field in fields(Given)]
+
+    @functools.wraps(function)
+    def with_given(**words: Any) -> None:
+        given = Given(**{name: words.pop(name) for name in names})
+        function(given, **words)
+
+    return _OPTIONS(with_given)
 
 
 @dataclass(frozen=True)
@@ -54,8 +81,8 @@ class Asked:
     evidence: dict[str, Any]
 
 
-def asked(options: argparse.Namespace) -> Asked:
-    """The network with its weights, an input and the evidence that the options name.
+def asked_by(given: Given) -> Asked:
+    """The network with its weights, an input and the evidence that are meant.
 
     Raises:
         UserError: an option is not valid.
@@ -65,44 +92,44 @@ def asked(options: argparse.Namespace) -> Asked:
     from full_scale.commands.parts.images import images_of
     from full_scale.removal.verification import dtype_of
 
-    size, bounds = _size(options), _range(options.input_range)
-    if options.classes is not None:
-        require_whole("--classes", options.classes, 1, MOST_CLASSES)
-    if options.most_images is not None:
-        require_whole("--most-images", options.most_images, 1)
-    model = _network(options, size)
+    size, bounds = _size(given), _range(given.input_range)
+    if given.classes is not None:
+        require_whole("--classes", given.classes, 1, MOST_CLASSES)
+    if given.most_images is not None:
+        require_whole("--most-images", given.most_images, 1)
+    model = _network(given, size)
     dtype = dtype_of(model)
-    images = None if options.data is None else images_of(options.data, options.most_images, dtype)
-    evidence = {"data": images, "input_range": bounds, "scale_threshold": options.scale_threshold}
+    images = None if given.data is None else images_of(given.data, given.most_images, dtype)
+    evidence = {"data": images, "input_range": bounds, "scale_threshold": given.scale_threshold}
     return Asked(model, torch.randn(size, generator=torch.Generator().manual_seed(0)).to(dtype), evidence)
 
 
-def _network(options: argparse.Namespace, size: tuple[int, ...]) -> nn.Module:
+def _network(given: Given, size: tuple[int, ...]) -> nn.Module:
     from full_scale.commands.parts.networks import network_of
     from full_scale.commands.parts.weights import with_weights
 
-    model, has_own = network_of(options.model, options.overrides, size, options.classes)
-    if options.weights is None and not has_own:
-        raise UserError(f"{options.model} says what the network is but holds no weights: give them with --weights FILE")
-    if options.weights is None:
-        require(options.weights_key is None, "--weights-key", options.weights_key, "it with --weights FILE")
+    model, has_own = network_of(given.model, given.overrides, size, given.classes)
+    if given.weights is None and not has_own:
+        raise UserError(f"{given.model} says what the network is but holds no weights: give them with --weights FILE")
+    if given.weights is None:
+        require(given.weights_key is None, "--weights-key", given.weights_key, "it with --weights FILE")
         return model.eval()
-    return with_weights(model, options.weights, options.weights_key).eval()
+    return with_weights(model, given.weights, given.weights_key).eval()
 
 
-def _size(options: argparse.Namespace) -> tuple[int, ...]:
+def _size(given: Given) -> tuple[int, ...]:
     from full_scale.commands.parts.networks import record_of
 
-    if options.input is None:
-        spec = record_of(options.model)
+    if given.input is None:
+        spec = record_of(given.model)
         if spec is None:
             raise UserError("--input is missing: give the size of an input, such as --input 1,3,224,224")
         return (1, *spec.data.shape)
-    parts = options.input.split(",")
+    parts = given.input.split(",")
     valid = len(parts) > 1 and all(re.fullmatch(r"\s*[0-9]{1,10}\s*", part) and int(part) > 0 for part in parts)
-    require(valid, "--input", options.input, "whole numbers above 0 with the images first, such as 1,3,224,224")
+    require(valid, "--input", given.input, "whole numbers above 0 with the images first, such as 1,3,224,224")
     size = tuple(map(int, parts))
-    require(math.prod(size) <= MOST_NUMBERS, "--input", options.input, f"an input of at most {MOST_NUMBERS} numbers")
+    require(math.prod(size) <= MOST_NUMBERS, "--input", given.input, f"an input of at most {MOST_NUMBERS} numbers")
     return size
 
 

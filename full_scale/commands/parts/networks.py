@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,7 @@ def record_of(name: str) -> TrainSpec | None:
         return from_json(TrainSpec, manifest["spec"])
 
 
-def network_of(name: str, overrides: list[str], size: tuple[int, ...], classes: int | None) -> tuple[nn.Module, bool]:
+def network_of(name: str, overrides: Sequence[str], size: tuple[int, ...], classes: int | None) -> tuple[nn.Module, bool]:
     """The network of a text, and whether it comes with weights of its own: only a person's own may.
 
     Args:

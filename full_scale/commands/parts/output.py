@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,19 +19,6 @@ def require_free(files: Iterable[Path], force: bool) -> None:
             raise UserError(f"{file} is a folder: choose another with --out")
         if (file.exists() or file.is_symlink()) and not force:
             raise UserError(f"{file} exists: choose another with --out, or give --force to replace it")
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Within it, torch does not print the graphs that it cannot follow: what is wrong is said in one line."""
-    logger = logging.getLogger("torch")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        with contextlib.redirect_stderr(io.StringIO()):
-            yield
-    finally:
-        logger.setLevel(level)
 
 
 def show(found: Audit | Report, as_json: bool) -> None:

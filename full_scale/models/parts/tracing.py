@@ -18,7 +18,7 @@ CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTran
 MAKERS = (*CONVOLUTIONS, nn.Linear)
 NORMS = (_BatchNorm, nn.GroupNorm, _InstanceNorm)
 FROZEN_NORM = ("weight", "bias", "running_mean", "running_var")
-"""What a normalization with fixed statistics holds, by whatever class and package."""
+"""What a normalization with fixed statistics holds."""
 ACTIVATIONS = (
     *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.RReLU, nn.ELU, nn.CELU, nn.SELU, nn.GELU, nn.SiLU, nn.Mish),
     *(nn.Hardswish, nn.Hardtanh, nn.Hardsigmoid, nn.Softplus, nn.Sigmoid, nn.Tanh),
@@ -59,9 +59,13 @@ _POSITIONS = ([[2, 3]], [[-2, -1]], [[-1, -2]], [[2, 3, 4]], [[-3, -2, -1]])
 
 def is_norm(part: object) -> bool:
     """Whether a module normalizes channel by channel, whatever package its class is of; it may apply an activation, too."""
-    return isinstance(part, NORMS) or (
-        isinstance(part, nn.Module) and all(isinstance(getattr(part, name, None), Tensor) for name in FROZEN_NORM)
-    )
+    return isinstance(part, NORMS) or has_frozen_statistics(part)
+
+
+def has_frozen_statistics(part: object) -> bool:
+    """Whether a module is no BatchNorm of torch and holds what one with fixed statistics holds, by whatever class and package."""
+    held = isinstance(part, nn.Module) and all(isinstance(getattr(part, name, None), Tensor) for name in FROZEN_NORM)
+    return held and not isinstance(part, NORMS)
 
 
 def normalizes(part: nn.Module) -> bool:

@@ -30,7 +30,7 @@ def unwrapped(model: object) -> nn.Module:
         UserError: it is no torch module, or one whose layers cannot be seen.
     """
     if not isinstance(model, nn.Module):
-        raise UserError(f"model is a {type(model).__name__}, not a network: give a torch.nn.Module{_where(model)}")
+        raise UserError(f"model is a {type(model).__name__}, not a network: give a torch.nn.Module{network_in(model)}")
     if isinstance(model, torch.jit.ScriptModule):
         raise UserError("the model is compiled by torch.jit: give the network that it was made from")
     plain = uncompiled(model)
@@ -44,7 +44,7 @@ def _passes_on(wrapper: nn.Module) -> bool:
     return inspect.Parameter.VAR_POSITIONAL in kinds
 
 
-def _where(holder: object) -> str:
-    """Where in something that is no network there is one."""
+def network_in(holder: object) -> str:
+    """Where in something that is no network there is one, as the end of a message."""
     held = [name for name, value in getattr(holder, "__dict__", {}).items() if isinstance(value, nn.Module)]
     return f", such as its .{held[0]}" if held else ""

@@ -1,4 +1,4 @@
 """What a traced network computes: its graph, which channels go together, and which values are constant.
 
-Imports `mechanisms.validation` alone.
+Imports `mechanisms.validation` and `full_scale.models.parts.wrappers` alone.
 """

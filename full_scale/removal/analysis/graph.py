@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import io
 import logging
 import warnings
 from collections import Counter
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn.parameter import is_lazy
 
+from full_scale.models.parts.wrappers import network_in
 from full_scale.removal.analysis.untouched import tensors_in_attributes, untouched
 from mechanisms.validation import UserError, first_line
 
@@ -40,7 +42,10 @@ class TracedNetwork:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Within it, torch prints neither warnings nor the graphs that it cannot follow: what is wrong is said in one line."""
+    """Within it, nothing is printed to stderr, neither warnings nor what torch says of graphs and of sizes that do not run.
+
+    What is wrong is said in one line.
+    """
     top = logging.getLogger("torch")
     made = [logger for name, logger in logging.root.manager.loggerDict.items() if name.startswith("torch.")]
     own = [logger for logger in made if isinstance(logger, logging.Logger) and not logger.disabled]
@@ -49,7 +54,7 @@ def quiet() -> Iterator[None]:
         top.setLevel(logging.CRITICAL + 1)  # for loggers that are made within
         for logger in own:
             logger.disabled = True
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
@@ -75,7 +80,7 @@ def structural_copy(module: nn.Module, convert: Callable[[Tensor], Tensor] | Non
     try:
         return copy.deepcopy(module, memo)
     except Exception as problem:
-        raise UserError(f"{type(module).__name__} cannot be copied by copy.deepcopy: {first_line(problem)}") from problem
+        raise UserError(f"{type(module).__name__} cannot be copied by copy.deepcopy: {first_line(problem)}") from None
 
 
 def to_double(tensor: Tensor) -> Tensor:
@@ -114,11 +119,11 @@ def as_inputs(example_input: Tensor | tuple[Tensor, ...]) -> Inputs:
 def require_usable(module: nn.Module) -> None:
     """Raises `UserError` unless it is a torch module with initialized, finite parameters and buffers."""
     if not isinstance(module, nn.Module):
-        raise UserError(f"{type(module).__name__} is not a network: give a torch.nn.Module")
+        raise UserError(f"{type(module).__name__} is not a network: give a torch.nn.Module{network_in(module)}")
     for name, part in module.named_modules():
         if isinstance(part, torch.jit.ScriptModule):
             raise UserError(f"{name or 'the network'} is compiled by torch.jit: give the network that it was made from")
-        if ".nn.quantized." in type(part).__module__:
+        if ".nn.quantized." in type(part).__module__ and "FloatFunctional" not in type(part).__name__:
             raise UserError(f"{name or 'the network'} is quantized: remove features first, and quantize the smaller network")
     for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
         if is_lazy(tensor):
@@ -159,7 +164,7 @@ def require_runs(network: nn.Module, inputs: Inputs) -> None:
             network(*inputs)
     except Exception as problem:
         shapes = ", ".join(str(tuple(part.shape)) for part in inputs)
-        raise UserError(f"the network does not run on an input of shape {shapes}: {first_line(problem)}") from problem
+        raise UserError(f"the network does not run on an input of shape {shapes}: {first_line(problem)}") from None
 
 
 def _export(network: nn.Module, inputs: Inputs) -> torch.export.ExportedProgram:
@@ -174,7 +179,7 @@ def _export(network: nn.Module, inputs: Inputs) -> torch.export.ExportedProgram:
             problems.append(problem)
     require_runs(network, inputs)
     why = first_line(problems[0])
-    raise UserError(f"the network cannot be traced ({why}): its code must not branch on values, only on sizes") from problems[0]
+    raise UserError(f"the network cannot be traced ({why}): its code must not branch on values, only on sizes") from None
 
 
 def _shared_names(network: nn.Module) -> frozenset[str]:

@@ -5,6 +5,7 @@ A graph for one size does not show `if x.shape[3] > x.shape[1]`, nor `x[..., : x
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -30,15 +31,20 @@ SIZES_TRIED = (*range(1, 65), *range(67, 600, 7))
 
 @dataclass(frozen=True)
 class Run:
-    """One run with symbols for height and width: its operations with their plain arguments, and its conditions on sizes."""
+    """One run with symbols for height and width: its operations with their plain arguments, and its conditions on sizes.
+
+    What an operation asks within itself is no condition: it is about the order in memory, and with the same arguments an
+    operation is the same function. Only where it is given sizes, which are not compared, what it asks of these counts.
+    """
 
     calls: tuple[tuple[str, tuple[str, ...]], ...]
     conditions: frozenset[Any]
 
 
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    def __init__(self) -> None:
+    def __init__(self, environment: ShapeEnv) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self.environment = environment
         self.calls: list[tuple[str, tuple[str, ...]]] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -47,7 +53,8 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if func is torch.ops.aten.slice.Tensor and _is_whole(given):
             plain = {"dim": plain["dim"]}
         self.calls.append((str(func), tuple(f"{name}={value}" for name, value in plain.items())))
-        return func(*args, **(kwargs or {}))
+        with contextlib.nullcontext() if "size" in given else self.environment.suppress_guards():
+            return func(*args, **(kwargs or {}))
 
 
 def _holds_tensors(value: Any) -> bool:
@@ -73,7 +80,7 @@ def run_with_symbols(network: nn.Module, inputs: Inputs) -> Run | None:
             mode.from_tensor(in_plain_order(part), source=ConstantSource(f"input_{number}"), symbolic_context=_context(part))
             for number, part in enumerate(inputs)
         )
-        with untouched(network), quiet(), no_mkldnn, mode, enable_python_dispatcher(), _Recorder() as recorder:
+        with untouched(network), quiet(), no_mkldnn, mode, enable_python_dispatcher(), _Recorder(environment) as recorder:
             copied(*symbols)
     except Exception:
         return None

@@ -97,7 +97,7 @@ def write_onnx(network: nn.Module, example: Tensor, file: Path) -> None:
         try:
             torch.onnx.export(program, dynamo=True, verbose=False).save(str(file), external_data=False)  # type: ignore[union-attr]
         except Exception as problem:
-            raise UserError(f"the network cannot be written as ONNX: {first_line(problem)}") from problem
+            raise UserError(f"the network cannot be written as ONNX: {first_line(problem)}") from None
     _require_same(network, images, lambda: _run_onnx(file, images), file)
 
 
@@ -125,7 +125,7 @@ def _program(network: nn.Module, images: Tensor) -> torch.export.ExportedProgram
             return torch.export.export(network, (images,), dynamic_shapes=sizes)
         except Exception as problem:
             problems.append(problem)
-    raise UserError(f"the network cannot be exported: {first_line(problems[-1])}") from problems[-1]
+    raise UserError(f"the network cannot be exported: {first_line(problems[-1])}") from None
 
 
 def _run_onnx(file: Path, images: Tensor) -> list[Tensor]:
@@ -140,7 +140,7 @@ def _require_same(network: nn.Module, images: Tensor, run: Callable[[], list[Ten
     try:
         found = run()
     except Exception as problem:
-        raise UserError(f"what was written as {file.suffix} does not run: {first_line(problem)}") from problem
+        raise UserError(f"what was written as {file.suffix} does not run: {first_line(problem)}") from None
     apart = differing(dtype, file.suffix, (images,), outputs(network, (images,)), found).relative
     if not apart <= TOLERANCES[dtype]:
         raise UserError(f"what was written as {file.suffix} is another function: its outputs differ by {apart:.2g}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
+from full_scale.removal.analysis.computed import made_plain
 from full_scale.removal.analysis.graph import structural_copy
 from full_scale.removal.surgery import adjust_sizes
 from mechanisms.system.files import parse_json
@@ -53,7 +54,7 @@ def save(model: nn.Module, path: str | Path) -> None:
         safetensors.save_file(own, str(partial), metadata={HEADER: json.dumps(header, ensure_ascii=False)})
         partial.rename(file)
     except Exception as problem:
-        raise UserError(f"{file} could not be written ({first_line(problem)}): choose another name") from problem
+        raise UserError(f"{file} could not be written ({first_line(problem)}): choose another name") from None
     finally:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
@@ -67,8 +68,8 @@ def _numbers(model: nn.Module) -> dict[str, Tensor]:
 def _safetensors() -> Any:
     try:
         import safetensors.torch
-    except ImportError as problem:
-        raise UserError("saving and loading need the package safetensors: pip install safetensors") from problem
+    except ImportError:
+        raise UserError("saving and loading need the package safetensors: pip install safetensors") from None
     return safetensors.torch
 
 
@@ -95,7 +96,7 @@ def load(path: str | Path, into: nn.Module | Callable[[], nn.Module]) -> nn.Modu
     fresh = into() if callable(into) and not isinstance(into, nn.Module) else into
     if not isinstance(fresh, nn.Module):
         raise UserError(f"into gives {type(fresh).__name__}, not a network: give a torch.nn.Module or a function that makes one")
-    model = structural_copy(fresh)
+    model = structural_copy(fresh if set(_numbers(fresh)) <= {*tensors, *header["same"]} else made_plain(fresh))
     described = {name: str(part["class"]) for name, part in header["modules"].items()}
     present = {name: type(part).__name__ for name, part in model.named_modules()}
     for name in sorted({*described, *present}):
@@ -119,7 +120,7 @@ def _read(file: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         with safetensors.safe_open(str(file), "pt") as opened:
             text = (opened.metadata() or {}).get(HEADER)
     except safetensors.SafetensorError as problem:
-        raise UserError(f"{file} is not a safetensors file: {first_line(problem)}") from problem
+        raise UserError(f"{file} is not a safetensors file: {first_line(problem)}") from None
     try:
         header = parse_json(text or "{}")
         known = header["format"] == FORMAT and all(isinstance(part["class"], str) for part in header["modules"].values())
@@ -136,15 +137,19 @@ def _read(file: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 def _put_all(model: nn.Module, tensors: dict[str, Tensor], same: dict[str, str], path: str) -> None:
     """Replaces all parameters and buffers by those of a file, which must be the same ones but for new biases."""
     expected, owners = set(_numbers(model)), dict(model.named_modules(remove_duplicate=False))
+    there = {*tensors, *same}
+    strange = [name for name in there - expected if not _may_be_made(name, owners)]
+    if strange or expected - there:
+        alone = f"in the file alone: {_few(strange)}; in the network alone: {_few(expected - there)}"
+        raise UserError(f"{path} was saved from another network; {alone}")
     made: dict[str, Tensor] = {}
     for name in [*tensors, *same]:
         owner_name, _, field = name.rpartition(".")
         owner = owners.get(owner_name, model)
         old = owner._parameters.get(field, owner._buffers.get(field))
-        if name not in expected and not (owner_name in owners and field == "bias" and field in owner._parameters):
-            raise UserError(f"{path} was saved from another network: {name} does not exist here")
-        if old is not None and old.dim() != tensors[same.get(name, name)].dim():
-            raise UserError(f"{path} was saved from another network: {name} has another number of axes here")
+        given = tuple(tensors[same.get(name, name)].shape)
+        if old is not None and old.dim() != len(given):
+            raise UserError(f"{path} was saved from another network: {name} has shape {given} there and {tuple(old.shape)} here")
         if name in same:
             new = made[same[name]]
         elif field in owner._buffers:
@@ -154,6 +159,14 @@ def _put_all(model: nn.Module, tensors: dict[str, Tensor], same: dict[str, str],
         made[name] = new
         held: dict[str, Any] = owner._buffers if field in owner._buffers else owner._parameters
         held[field] = new
-    missing = sorted(expected - set(made))
-    if missing:
-        raise UserError(f"{path} was saved from another network: it lacks {missing[0]}")
+
+
+def _may_be_made(name: str, owners: dict[str, nn.Module]) -> bool:
+    """Whether a name is that of a bias that its module has none of yet: `shrink` makes such."""
+    path, _, field = name.rpartition(".")
+    return path in owners and field == "bias" and field in owners[path]._parameters
+
+
+def _few(names: Iterable[str]) -> str:
+    listed = sorted(names)
+    return (", ".join(listed[:3]) + (f" and {len(listed) - 3} more" if len(listed) > 3 else "")) or "nothing"

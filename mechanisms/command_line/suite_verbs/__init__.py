@@ -1,1 +1,1 @@
-"""The verbs of every layer, one module each, with `add_arguments(parser, layer)` and `run(layer, options)`."""
+"""The commands of every suite, one module each; `click.pass_obj` or `options.experiment_options` give them their suite."""

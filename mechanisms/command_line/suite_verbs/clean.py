@@ -1,32 +1,33 @@
-"""List what was left half-done or stands beside records for nothing, and remove it on confirmation."""
+"""The verb `clean`."""
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import sys
 from pathlib import Path
 
+import click
+
+from mechanisms.command_line.framework import print_rows, verb
+from mechanisms.command_line.options import table_options
 from mechanisms.records.gc import find
 from mechanisms.records.suites import Layer
-from mechanisms.system.console import print_rows
 from mechanisms.system.progress import say
 from mechanisms.validation import UserError
 
 
-def add_arguments(parser: argparse.ArgumentParser, layer: Layer) -> None:
-    """The options of the verb."""
-    parser.add_argument("--yes", action="store_true", help="remove without asking")
-    parser.add_argument("--orphans", action="store_true", help="records that no command finds any more, too")
-
-
-def run(layer: Layer, options: argparse.Namespace) -> None:
-    """Prints what may go and why; then asks, unless `--yes` was given."""
-    found = find(layer, options.runs, orphans=options.orphans)
-    print_rows([{"path": str(path), "why": why} for path, why in found.items()], options.json)
+@verb("", "--yes", "--orphans --json")
+@click.option("--yes", is_flag=True, help="Remove without asking.")
+@click.option("--orphans", is_flag=True, help="Records that no command finds any more, too.")
+@table_options
+@click.pass_obj
+def command(layer: Layer, yes: bool, orphans: bool, runs: Path, as_json: bool) -> None:
+    """List what was left half-done or stands beside records for nothing, and remove it on confirmation."""
+    found = find(layer, runs, orphans=orphans)
+    print_rows([{"path": str(path), "why": why} for path, why in found.items()], as_json)
     if not found:
-        say(f"nothing to remove under {options.runs / layer.name}")
-    elif options.yes or _agreed(len(found)):
+        say(f"nothing to remove under {runs / layer.name}")
+    elif yes or _agreed(len(found)):
         for path in found:
             _remove(path)
         say(f"{len(found)} removed")

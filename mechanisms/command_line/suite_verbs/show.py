@@ -1,34 +1,32 @@
-"""The specs of an experiment, and how many of their records are done, running, failed or missing."""
+"""The verb `show`."""
 
 from __future__ import annotations
 
-import argparse
 import inspect
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
-from mechanisms.command_line.suite_verbs.common import add_experiment_arguments, seeds_of, specs_of, store_of
+from mechanisms.command_line.framework import print_rows, verb
+from mechanisms.command_line.options import Chosen, experiment_options, table_options
 from mechanisms.records.specs import flatten, spec_id
 from mechanisms.records.status import Survey, seconds_a_run, survey
-from mechanisms.records.suites import Layer
-from mechanisms.system.console import in_one_text, print_rows
+from mechanisms.system.console import in_one_text
 from mechanisms.system.progress import in_words
 
 MOST_ERRORS = 5
 
 
-def add_arguments(parser: argparse.ArgumentParser, layer: Layer) -> None:
-    """The options of the verb."""
-    add_experiment_arguments(parser)
-
-
-def run(layer: Layer, options: argparse.Namespace) -> None:
-    """Prints one row a spec; for people, what all specs share before it, and how far the sweep is after it."""
-    specs, store, seeds = specs_of(layer, options), store_of(layer, options), seeds_of(options)
+@verb("EXPERIMENT", "EXPERIMENT regularizer.strength=1e-3 --seeds 1", "EXPERIMENT --json")
+@experiment_options
+@table_options
+def command(chosen: Chosen, runs: Path, as_json: bool) -> None:
+    """Show the specs of an experiment, and how many of their records are done, running, failed or missing."""
+    specs, seeds, store = chosen.specs, chosen.seeds, chosen.store(runs)
     flat = [flatten(spec) for spec in specs]
-    shared = {k: v for k, v in flat[0].items() if all(f.get(k) == v for f in flat)} if len(flat) > 1 else {}
-    if not options.json:
-        print(inspect.getdoc(layer.names()[options.experiment]), end="\n\n")
+    shared = {k: v for k, v in flat[0].items() if all(f.get(k) == v for f in flat)}
+    if not as_json:
+        print(inspect.getdoc(chosen.layer.names()[chosen.experiment]), end="\n\n")
         for name, value in shared.items():
             print(f"  {name} = {in_one_text(value)}")
         print()
@@ -36,15 +34,15 @@ def run(layer: Layer, options: argparse.Namespace) -> None:
     states = [found.states(seeds) for found in surveys]
     rows = []
     for spec, fields, found, counts in zip(specs, flat, surveys, states, strict=True):
-        own = {k: in_one_text(v) for k, v in fields.items() if options.json or k not in shared}
+        own = {k: in_one_text(v) for k, v in fields.items() if as_json or k not in shared}
         where: dict[str, Any] = {}
-        if options.json:
+        if as_json:
             where["folders"] = [
                 str(found.folder / f"seed_{seed}" if seed in found.records else store.find(spec, seed)) for seed in seeds
             ]
         rows.append({"spec_id": spec_id(spec), **counts, **where, **own})
-    print_rows(rows, options.json)
-    if not options.json:
+    print_rows(rows, as_json)
+    if not as_json:
         total = sum((Counter(counts) for counts in states), Counter[str]())
         print("", *_errors(surveys, seeds), _standing(total, surveys), sep="\n")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from full_scale.experiments.interventions import ADAM, balance, barrier, factors, full_batch, gate, rescale
-from full_scale.hooks.interventions import All, ClampNorm, DecayOnly, Freeze, Gate, Random, Rescale
+from mechanisms.interventions import All, ClampNorm, DecayOnly, Freeze, Gate, Random, Rescale
 from mechanisms.records.specs import spec_id
 from mechanisms.records.suites import PRESETS
 

@@ -10,7 +10,14 @@ import pytest
 import torch
 
 from full_scale.hooks.filter_parameters import owners, parameter_of, part_of
-from full_scale.hooks.interventions import (
+from full_scale.measure.probes import measure_features
+from full_scale.models.basic_net import BasicNet
+from full_scale.models.resnet import ResNet
+from full_scale.models.unet import UNet
+from full_scale.training.context import computing
+from full_scale.training.loop import Training, run
+from full_scale.training.spec import TrainSpec
+from mechanisms.interventions import (
     AbstractIntervention,
     All,
     ByScale,
@@ -22,15 +29,9 @@ from full_scale.hooks.interventions import (
     Random,
     Rescale,
     ScaleSecondMoment,
+    Slow,
     Switch,
 )
-from full_scale.measure.probes import measure_features
-from full_scale.models.basic_net import BasicNet
-from full_scale.models.resnet import ResNet
-from full_scale.models.unet import UNet
-from full_scale.training.context import computing
-from full_scale.training.loop import Training, run
-from full_scale.training.spec import TrainSpec
 from mechanisms.law.regularizers import L2
 from mechanisms.law.update_rules import SGD, AdaBelief, Adam
 from mechanisms.records.specs import from_json, override_all, spec_id, to_json
@@ -180,6 +181,25 @@ def test_clamped_norms_stay_and_directions_move(part: str) -> None:
         assert not torch.allclose(*pairs, rtol=1e-3)
 
 
+def test_a_floor_keeps_norms_from_collapsing_and_leaves_the_others_free() -> None:
+    law: dict[str, Any] = {"rule": Adam(beta2=0.9), "regularizer": L2(strength=10.0), "learning_rate": 1e-2}
+    filters = All(layers=("conv2", "conv4"))
+    start, free, floored = treated(**law), trained(**law), trained(ClampNorm(floor=0.8, ceiling=None, filters=filters), **law)
+    for number, layer in enumerate(start.network.layers[:4]):
+        before, without, after = (one.network.layers[number].incoming().norm(dim=1) for one in (start, free, floored))
+        assert (without / before).min() < 0.8
+        assert bool(((after / before) > 0.8 - 1e-5).all()) == (layer.name in ("conv2", "conv4"))
+
+
+def test_slowed_parts_move_by_their_share_of_each_update() -> None:
+    law: dict[str, Any] = {"rule": SGD(), "regularizer": L2(), "learning_rate": 1e-2, "steps": 1, "measurements": 1}
+    start, plain, slow = treated(**law), trained(**law), trained(Slow(parts=("incoming",), factor=0.25), **law)
+    for before, whole, part in zip(*(one.network.layers for one in (start, plain, slow)), strict=True):
+        moved = (whole.incoming() - before.incoming(), part.incoming() - before.incoming())
+        assert torch.allclose(0.25 * moved[0], moved[1], atol=1e-7)
+        assert moved[1].abs().max() > 1e-5
+
+
 def test_frozen_parts_stay_and_their_neighbours_move() -> None:
     training = trained(Freeze(parts=("shift", "incoming"), filters=Random(), value=None))
     start, marks = treated(), training.treatment.marks()  # type: ignore[union-attr]
@@ -308,6 +328,7 @@ def test_interventions_are_a_part_of_the_spec() -> None:
         ([("interventions", "rescale"), ("interventions.0.step", 6)], "interventions.0.step = 6 is not valid"),
         ([("interventions", "gate"), ("interventions.0.parts", "bias")], "parts = 'bias' is not valid"),
         ([("interventions", "clamp_norm"), ("interventions.0.part", "scale")], "part = 'scale' is not valid"),
+        ([("interventions", "clamp_norm"), ("interventions.0.floor", 2.0)], "ceiling = 1.0 is not valid"),
     ],
 )
 def test_a_mistake_is_one_line(fields: list[tuple[str, Any]], message: str) -> None:

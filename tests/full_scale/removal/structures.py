@@ -60,6 +60,18 @@ class Gated(nn.Module):
         return x * torch.sigmoid(gate)
 
 
+class Added(Chain):
+    """Sums by the module that networks to be quantized later use, in real numbers."""
+
+    def __init__(self):
+        super().__init__()
+        self.sum = torch.ao.nn.quantized.FloatFunctional()
+
+    def forward(self, x):
+        y = self.first(x)
+        return self.classifier(self.pool(self.sum.add_relu(y, self.second(y))).flatten(1))
+
+
 class Shared(nn.Module):
     """The same convolution twice."""
 
@@ -193,14 +205,14 @@ class Offset(nn.Module):
     """Computes with the number of channels, where it does not show: behind a ReLU that only large inputs open."""
 
     def forward(self, x):
-        return x + torch.relu(x - 100 * x.shape[1])
+        return x + torch.relu(x - 1e6 * x.shape[1])
 
 
 class Branched(nn.Module):
     """Does something else for few channels, where it does not show."""
 
     def forward(self, x):
-        return x + torch.relu(x - 100) if x.shape[1] < 8 else x
+        return x + torch.relu(x - 1e6) if x.shape[1] < 8 else x
 
 
 class Columns(nn.Module):
@@ -212,14 +224,14 @@ class Columns(nn.Module):
 
     def forward(self, x):
         columns = x[..., : 2 * x.shape[1]] if self.beyond else x[..., x.shape[1] // 4 : x.shape[1] // 4 + 1]
-        return x + torch.relu(columns.amax(3, keepdim=True) - 1e3)
+        return x + torch.relu(columns.amax(3, keepdim=True) - 1e6)
 
 
 class Wide(nn.Module):
     """Does something else for images that are wider than it has channels, which the example is not."""
 
     def forward(self, x):
-        return x + torch.relu(x - 1e3) if x.shape[3] > 8 * x.shape[1] else x
+        return x + torch.relu(x - 1e6) if x.shape[3] > 8 * x.shape[1] else x
 
 
 class Padded(nn.Module):
@@ -253,7 +265,7 @@ def with_own_forward(part):
 class Hidden(nn.Module):
     """A map that reads all channels beside another one, behind a ReLU that only large inputs open."""
 
-    def __init__(self, part, threshold=1e3):
+    def __init__(self, part, threshold=1e6):
         super().__init__()
         self.part, self.beside, self.threshold = part, nn.Conv2d(8, 8, 1), threshold
 

@@ -12,6 +12,7 @@ from full_scale.models.basic_net import BasicNet
 from full_scale.removal import prune, shrink_training
 from mechanisms.validation import UserError
 from tests.full_scale.removal.structures import STRUCTURES, Chain, Residual, with_dead
+from tests.full_scale.test_foreign_optimizers import Delegating, Passing
 
 IMAGES = torch.randn(8, 3, 12, 12, generator=torch.Generator().manual_seed(1))
 LABELS = torch.arange(8) % 5
@@ -148,3 +149,10 @@ def test_the_order_of_weights_in_memory_does_not_matter():
     masks = {name: torch.arange(part.num_features) < part.num_features // 2 for name, part in norms.items()}
     smaller, _ = prune(network, masks, torch.zeros(2, 1, 8, 8))
     assert [getattr(smaller, name).num_features for name in norms] == [part.num_features // 2 for part in norms.values()]
+
+
+@pytest.mark.parametrize("wrap", [Passing, Delegating], ids=lambda kind: kind.__name__)
+def test_a_wrapper_around_an_optimizer_is_refused_with_what_to_do(wrap):
+    network = with_dead(Chain)
+    with pytest.raises(UserError, match=f"{wrap.__name__} is a wrapper around an optimizer, SGD: give that one"):
+        shrink_training(network, wrap(torch.optim.SGD(network.parameters(), lr=0.1)), IMAGES)

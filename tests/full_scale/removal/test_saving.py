@@ -76,6 +76,16 @@ def test_shared_weights_stay_shared(tmp_path):
     assert fresh[2].weight is not fresh[0].weight
 
 
+def without_norm(network):
+    network.first[1] = nn.BatchNorm2d(8, track_running_stats=False)
+    return network
+
+
+def with_flat_weight(network):
+    network.first[0].weight = nn.Parameter(torch.zeros(8, 27))
+    return network
+
+
 @pytest.mark.parametrize(
     ("into", "message"),
     [
@@ -83,6 +93,11 @@ def test_shared_weights_stay_shared(tmp_path):
         (lambda: Chain(kernel=1, bias=True, padding=0), "another network"),
         (lambda: "chain", "not a network"),
         (lambda: nn.Sequential(nn.Linear(2, 2)), "another network"),
+        (
+            lambda: without_norm(Chain()),
+            "file alone: .*first.1.running_mean, .*; in the network alone: nothing",
+        ),
+        (lambda: with_flat_weight(Chain()), r"first.0.weight has shape \(8, 3, 3, 3\) there and \(8, 27\) here"),
     ],
 )
 def test_another_network_is_refused(into, message, tmp_path):

@@ -2,6 +2,7 @@
 
 import copy
 import threading
+import types
 import warnings
 
 import pytest
@@ -21,6 +22,7 @@ from tests.full_scale.removal.structures import (
     LEFT_ALONE,
     STRUCTURES,
     WIDTH_IN_CODE,
+    Added,
     Chain,
     Hidden,
     Residual,
@@ -80,7 +82,7 @@ def test_code_that_computes_with_a_width_is_found_where_it_does_not_show(name):
     assert report.features["reason"].str.contains("with fewer channels").any()
     assert not (report.features["reason"] == NOT_ASKED).any(), "nothing was asked for by name"
     assert smaller.second[0].out_channels == 8 - DEAD
-    assert gap(network, smaller, 1e4 * IMAGES) <= 1e-10
+    assert gap(network, smaller, 1e8 * IMAGES) <= 1e-10
 
 
 def test_a_wrong_constant_is_seen_behind_a_relu_that_never_opens(monkeypatch):
@@ -181,7 +183,7 @@ def test_features_that_are_put_out_stay():
 
 def test_multiply_accumulates_are_counted_by_hand():
     report = audit(with_dead(Chain), IMAGES)
-    assert report.costs.macs == 2 * (12 * 12 * 9 * (3 * 8 + 8 * 8) + 8 * 5)
+    assert report.costs.macs == 12 * 12 * 9 * (3 * 8 + 8 * 8) + 8 * 5
 
 
 def test_a_residual_stream_loses_only_what_is_constant_in_all_branches():
@@ -323,9 +325,16 @@ def test_networks_of_other_tools_are_refused_by_name():
     with warnings.catch_warnings(action="ignore"):
         scripted = torch.jit.trace(nn.Sequential(nn.Conv2d(3, 4, 3)), IMAGES)
         quantized = nn.Sequential(torch.ao.nn.quantized.Linear(3, 4))
-    for network, message in ((scripted, "torch.jit"), (quantized, "0 is quantized"), ({}, "dict is not a network")):
+    held = types.SimpleNamespace(ema=Chain())
+    refused = [(scripted, "torch.jit"), (quantized, "0 is quantized"), ({}, "dict is not a network"), (held, "such as its .ema")]
+    for network, message in refused:
         with pytest.raises(UserError, match=message):
             audit(network, IMAGES)
+
+
+def test_a_network_that_may_be_quantized_later_is_no_quantized_one():
+    network = with_dead(Added)
+    assert audit(network, IMAGES).features["removable"].any()
 
 
 def test_what_other_tools_leave_in_a_module_is_no_obstacle():

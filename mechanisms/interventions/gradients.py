@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from full_scale.hooks.interventions.base import AbstractOnParts
+from mechanisms.interventions.base import AbstractOnParts
 from mechanisms.validation import require, require_above
 
 if TYPE_CHECKING:
-    from full_scale.hooks.intervention_state import Treated
+    from mechanisms.interventions.treated import Treated
 
 
 @dataclass(frozen=True, kw_only=True)

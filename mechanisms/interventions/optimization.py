@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
-from full_scale.hooks.interventions.base import AbstractIntervention, AbstractOnParts
+from mechanisms.interventions.base import AbstractIntervention, AbstractOnParts, AnyGroups
 from mechanisms.law.regularizers import L2, AbstractRegularizer
 from mechanisms.law.update_rules import AbstractUpdateRule, Adam
 from mechanisms.validation import require_above, require_at_least
 
 if TYPE_CHECKING:
-    from full_scale.hooks.intervention_state import Treated
-    from full_scale.training.parameters import ParameterGroups
+    from mechanisms.interventions.treated import Treated
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +26,7 @@ class DecayOnly(AbstractOnParts):
     changes_decay: ClassVar[bool] = True
     parts: tuple[str, ...] = ("scale", "shift")
 
-    def regrouped(self, groups: ParameterGroups, treated: Treated) -> ParameterGroups:
+    def regrouped(self, groups: AnyGroups, treated: Treated) -> AnyGroups:
         """Moves all other parameters to the free ones."""
         return groups.narrowed([one.parameter for part in self.parts for one in treated.parts(part)])
 

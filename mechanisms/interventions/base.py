@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
-from full_scale.hooks.interventions.selections import AbstractSelection, All
+from mechanisms.interventions.selections import AbstractSelection, All
 from mechanisms.validation import LARGEST_COUNT, require_choice, require_whole
 
 if TYPE_CHECKING:
-    from full_scale.hooks.intervention_state import Treated
-    from full_scale.training.parameters import ParameterGroups
+    from mechanisms.interventions.treated import Groups, Treated
 
+AnyGroups = TypeVar("AnyGroups", bound="Groups")
 PARTS = ("scale", "shift", "incoming", "outgoing")
 """The parameters of a filter: BatchNorm scale and shift, the weights that make it, the weights that read it."""
 WEIGHTS = ("incoming", "outgoing")
@@ -38,7 +38,7 @@ class AbstractIntervention:
         """The parts of a filter that it needs, of `PARTS`; layers that lack one cannot be chosen."""
         return ()
 
-    def regrouped(self, groups: ParameterGroups, treated: Treated) -> ParameterGroups:
+    def regrouped(self, groups: AnyGroups, treated: Treated) -> AnyGroups:
         """The parameters that the regularizer acts on, as this intervention wants them; asked once, before the first step."""
         del treated
         return groups

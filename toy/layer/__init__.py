@@ -1,0 +1,1 @@
+"""A layer of competing features between two normalizations: the smallest system that has what networks have."""
