@@ -49,6 +49,7 @@ class Answers:
         self.evidence = Evidence(runs)
         self.known = all_hypotheses()
         self._judged: dict[tuple[str, str, int | None], Judged] = {}
+        self._summaries: dict[Need, Any] = {}
 
     def block(self, asked: str) -> str:
         """Return the table of `verdicts NAME… [preset=P] [seeds=N]` or `KIND EXPERIMENT [field=value …] [seeds=N]`.
@@ -104,9 +105,12 @@ class Answers:
         return self.evidence.table(need)
 
     def summary(self, need: Need) -> Any:
-        """Return what the command line prints after a run: a row a setting."""
-        self._prepare(need)
-        return resolve(find_suite(need.layer).summarize)(store_of(need, self.evidence.runs), specs_of(need), need.numbers)
+        """Return what the command line prints after a run: a row a setting; made once."""
+        if need not in self._summaries:
+            self._prepare(need)
+            summarize = resolve(find_suite(need.layer).summarize)
+            self._summaries[need] = summarize(store_of(need, self.evidence.runs), specs_of(need), need.numbers)
+        return self._summaries[need]
 
     def _judge(self, name: str, preset: str, seeds: int | None) -> Judged:
         if name not in self.known:
