@@ -17,16 +17,16 @@ def answers(tmp_path_factory):
 
 def test_styles_of_a_share_with_its_interval():
     found = Estimate(-0.2764, -0.301, -0.25, 5)
-    written = {name: style(found) for name, style in STYLES.items()}
+    written = {name: style(found) for name, style in STYLES.items() if name != "error"}
     assert written == {
         "value": "-0.276 [-0.301, -0.25]",
         "bare": "-0.276",
         "signed": "−0.28",
         "share": "-28 %",
-        "error": "-27.6 %",
         "points": "28 points [25, 30]",
         "percent": "28 % [25, 30]",
     }
+    assert STYLES["error"](Estimate(0.394, -0.01, 1.2, 3)) == "39.4 % [0.0, 100.0]"
     assert STYLES["points"](Estimate(0.02, -0.04, 0.08, 5)) == "2 points [-4, 8]"
 
 
