@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from full_scale.removal.analysis.channels import Tracker
 from full_scale.removal.analysis.graph import Inputs, TracedNetwork, quiet, shape, structural_copy
 from full_scale.removal.analysis.sizes import differs_by_size, run_with_symbols
-from full_scale.removal.assessment import FEW_IMAGES, IMAGES_AT_ONCE, Assessment, batch_of, traced_with
+from full_scale.removal.assessment import FEW_IMAGES, IMAGES_AT_ONCE, Assessment, batch_of, traced_alike
 from full_scale.removal.plan import Plan, Selection
 from full_scale.removal.retracing import unlike
 from full_scale.removal.side_by_side import operation_apart
@@ -94,13 +94,13 @@ class Proof:
             return None
         smaller = carried_out(plan, self.surrogate)
         try:
-            traced = traced_with(smaller, self.assessment.example)
+            traced = traced_alike(tracker.traced, smaller, self.assessment.example)
         except UserError as problem:
             return str(problem)
         return (
             unlike(tracker, selection, plan, traced)
             or self._problem_within(plan, tracker, selection, traced)
-            or self._problem_at_other_sizes(plan, smaller)
+            or (self._problem_at_other_sizes(plan, smaller) if tracker.traced.reads_sizes or traced.reads_sizes else None)
         )
 
     def _problem_within(self, plan: Plan, tracker: Tracker, selection: Selection, smaller: TracedNetwork) -> str | None:
