@@ -23,7 +23,6 @@ from full_scale.removal.analysis.graph import (
     operation,
     recorded,
     require_runs,
-    require_usable,
     shape,
     structural_copy,
     trace,
@@ -106,12 +105,11 @@ def assess(
     substitutes: Mapping[str, Tensor] | None = None,
     traced: TracedNetwork | None = None,
 ) -> Assessment:
-    """What is dead in a network; `traced` is what `traced_with` gave for two images, where it is at hand.
+    """What is dead in a network that is usable; `traced` is what `traced_with` gave for two images, where it is at hand.
 
     Raises:
         UserError: the model, its weights or the inputs cannot be used, or the model cannot be traced.
     """
-    require_usable(model)
     example = as_inputs(example_input)
     traced = traced or recorded(model, batch_of(example, FEW_IMAGES))
     if traced is None:  # among other reasons, because the code writes on parameters

@@ -6,7 +6,7 @@ import contextlib
 import copy
 import logging
 import warnings
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
@@ -75,6 +75,9 @@ def structural_copy(module: nn.Module, convert: Callable[[Tensor], Tensor] | Non
             memo[id(tensor)] = nn.Parameter(convert(tensor), tensor.requires_grad) if convert else tensor
         else:
             memo[id(tensor)] = convert(tensor) if convert else tensor.detach().clone()
+    for part in module.modules():  # most of what deepcopy would spend its time on: the empty dicts of hooks
+        empty = [held for held in vars(part).values() if type(held) in (dict, OrderedDict) and not held]
+        memo |= {id(held): type(held)() for held in empty}
     for tensor in tensors_in_attributes(module):
         memo.setdefault(id(tensor), tensor.detach().clone())  # deepcopy refuses what autograd has made, as weight_norm keeps it
     try:

@@ -141,6 +141,7 @@ class _Recorder:
         self.tensors: dict[str, Tensor] = {}
         self.fixed = set[int]()
         self.nodes: Any = WeakTensorKeyDictionary()
+        self.given: dict[int, fx.Node] = {}
         for name, tensor in [*network.named_parameters(), *network.named_buffers()]:
             self.names[self.placeholder(name.replace(".", "_"), tensor).name] = name
         self.others = {id(tensor): tensor for tensor in tensors_in_attributes(network)}
@@ -150,7 +151,7 @@ class _Recorder:
         node = self.graph.placeholder(name)
         node.meta["val"] = _without_numbers(tensor)
         self.tensors[node.name] = tensor
-        self.nodes[tensor] = node
+        self.given[id(tensor)] = node
         self.fixed.add(_memory(tensor))
         return node
 
@@ -166,9 +167,9 @@ class _Recorder:
         """The node of a tensor; other values are themselves."""
         if not isinstance(value, Tensor):
             return value
-        if value not in self.nodes and id(value) in self.others:
-            self.placeholder("constant", value)
-        found = self.nodes.get(value)
+        found = self.given.get(id(value)) or self.nodes.get(value)
+        if found is None and id(value) in self.others and value not in self.nodes:
+            found = self.placeholder("constant", value)
         if found is None:
             raise NotRecorded
         return found
