@@ -61,6 +61,7 @@ class Proof:
         self.expected, self.scaled = (None, []) if by_images else self._in_double()
         self.images = self._images()
         self.seen: tuple[Plan, list[Difference]] | None = None
+        self.traced: TracedNetwork | None = None  # of the network that was judged last
         self.made: tuple[Plan, nn.Module] | None = None
 
     def _in_double(self) -> tuple[list[list[Tensor]] | None, list[tuple[Inputs, list[Tensor]]]]:
@@ -100,6 +101,7 @@ class Proof:
 
     def problem_of_code(self, plan: Plan, tracker: Tracker, selection: Selection) -> str | None:
         """What the network's code does otherwise in the network that a plan makes; None if nothing."""
+        self.traced = tracker.traced if plan.is_empty else None
         if plan.is_empty:
             return None
         smaller = carried_out(plan, self.surrogate)
@@ -107,6 +109,7 @@ class Proof:
             traced = traced_alike(tracker.traced, smaller, self.assessment.example)
         except UserError as problem:
             return str(problem)
+        self.traced = traced
         return (
             unlike(tracker, selection, plan, traced)
             or self._problem_within(plan, tracker, selection, (traced, smaller))

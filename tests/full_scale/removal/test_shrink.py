@@ -11,7 +11,9 @@ from torch import nn
 from torch.nn.utils.prune import l1_unstructured
 
 from full_scale.removal import audit, plan, shrink
+from full_scale.removal.analysis.graph import recorded
 from full_scale.removal.assessment import ALIVE, CERTIFIED, PARAMETERS, SCALE, SILENT
+from full_scale.removal.costs import costs
 from full_scale.removal.proof import Proof
 from full_scale.removal.selection import KEPT_CARRIER, KEPT_LAST, NOT_ASKED
 from full_scale.removal.shrinking import REFUSED
@@ -191,6 +193,13 @@ def test_features_that_are_put_out_stay():
 def test_multiply_accumulates_are_counted_by_hand():
     report = audit(with_dead(Chain), IMAGES)
     assert report.costs.macs == 12 * 12 * 9 * (3 * 8 + 8 * 8) + 8 * 5
+
+
+@pytest.mark.parametrize("name", ["grouped", "transposed", "one dimension", "U-Net", "norm on another axis"])
+def test_multiply_accumulates_of_a_graph_are_those_of_a_run(name):
+    network, images = with_dead(STRUCTURES[name]), torch.cat([IMAGES, IMAGES[:1]])
+    graph = recorded(network, (IMAGES,))
+    assert costs({"": network}, (images,), graphs={"": graph})[""].macs == costs({"": network}, (images,))[""].macs > 0
 
 
 def test_a_residual_stream_loses_only_what_is_constant_in_all_branches():
