@@ -85,7 +85,8 @@ def test_code_that_computes_with_a_width_is_found_where_it_does_not_show(name):
     assert gap(network, smaller, 1e8 * IMAGES) <= 1e-10
 
 
-def test_a_wrong_constant_is_seen_behind_a_relu_that_never_opens(monkeypatch):
+@pytest.mark.parametrize("pixels", [12, 64])
+def test_a_wrong_constant_is_seen_behind_a_relu_that_never_opens(monkeypatch, pixels):
     def twice(tracker, selection, reader, target, changes, fold=plan._fold):
         fold(tracker, selection, reader, target, changes)
         if target[0] in changes.additions and reader.weight.startswith("body.part"):
@@ -93,7 +94,7 @@ def test_a_wrong_constant_is_seen_behind_a_relu_that_never_opens(monkeypatch):
 
     monkeypatch.setattr(plan, "_fold", twice)
     network = with_dead(lambda: Chain(Hidden(nn.Conv2d(8, 8, 1), 1e9)), 0.5)
-    _, report = shrink(network, IMAGES)
+    _, report = shrink(network, torch.randn(1, 3, pixels, pixels, generator=torch.Generator().manual_seed(1)))
     reasons = report.features.query("layer == 'first.1' and kind != 'alive'")["reason"]
     assert reasons.str.contains(r"conv2d in body.* puts out other numbers").all()
     assert report.features["removable"].sum() == DEAD
@@ -104,6 +105,12 @@ def test_inputs_of_other_sizes_open_what_random_ones_do_not(monkeypatch):
     _, report = shrink(with_dead(lambda: Chain(Hidden(Unbiased(8, 8, 1, bias=False), 30.0)), 0.5), IMAGES)
     assert report.features["reason"].str.contains("would change the output").any()
     assert list(report.differences["input"]) == ["random", "random", "scaled", "random", "random"]
+
+
+def test_large_images_are_compared_at_half_their_size_too():
+    _, report = shrink(with_dead(Chain, 0.5), torch.randn(1, 3, 64, 80))
+    full, half, scaled = "1×3×64×80", "1×3×32×40", "4×3×32×40"
+    assert list(report.differences["shape"]) == [full, half, scaled, "2×3×64×80", half]
 
 
 def test_inputs_of_other_sizes_stay_in_a_range():
