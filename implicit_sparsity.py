@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from mechanisms.records.context import RunContext
     from mechanisms.records.loading import Need
+    from mechanisms.system.context import RunContext
 
 _HOMES = {
     "audit": "full_scale.removal",
@@ -27,7 +27,7 @@ _HOMES = {
     "shrink_training": "full_scale.removal",
     "SparsityMonitor": "full_scale.monitor",
     "Recipe": "mechanisms.theory.translation",
-    "RunContext": "mechanisms.records.context",
+    "RunContext": "mechanisms.system.context",
 }
 __all__ = [*_HOMES, "__version__", "draw", "load", "run", "translate", "verdicts"]  # noqa: PLE0604, F822, RUF100
 RUNS = Path("runs")
@@ -78,8 +78,8 @@ def run(
     Raises:
         UserError: a setting is not valid, or a run failed.
     """
-    from mechanisms.records.context import HERE
     from mechanisms.sweeps.making import run as run_need
+    from mechanisms.system.context import HERE
 
     return run_need(_need(experiment, overrides, suite, seeds, table, fields), Path(runs), jobs, context or HERE)
 

@@ -22,7 +22,7 @@ from full_scale.models.basic_net import BasicNet
 from full_scale.training.context import chosen_device
 from full_scale.training.interleaved import run_together
 from full_scale.training.spec import TrainSpec
-from mechanisms.records.context import RunContext
+from mechanisms.system.context import RunContext
 
 ON_GPU = RunContext(device="cuda")
 SPEC = replace(ADAM, data=Synthetic(side=32, train_images=8000, test_images=100), network=BasicNet(width=1.0), probes=0)

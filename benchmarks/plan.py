@@ -26,7 +26,7 @@ from full_scale.training.context import computing
 from full_scale.training.loop import Training
 from full_scale.training.spec import TrainSpec
 from mechanisms.command_line.framework import print_rows
-from mechanisms.records.context import RunContext
+from mechanisms.system.context import RunContext
 from mechanisms.system.progress import in_words
 
 STEPS, IMAGES, ROUNDS = 4, 200, 3

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import figures.gallery
 from figures.benchmark_tables import BenchmarkTable
-from mechanisms.records.context import HERE, RunContext
 from mechanisms.records.loading import Need, is_reference, load, manifests, on_record
 from mechanisms.records.provenance import provenance
 from mechanisms.sweeps.making import prepare
+from mechanisms.system.context import HERE, RunContext
 from mechanisms.validation import unknown
 
 if TYPE_CHECKING:

@@ -19,10 +19,10 @@ from figures.style import styled, write
 from mechanisms.claims import all_hypotheses
 from mechanisms.claims.hypothesis import REFUTED, SUPPORTED, UNDECIDED
 from mechanisms.pages.evidence import MISSING, Evidence, Judged
-from mechanisms.records.context import HERE, RunContext
 from mechanisms.records.loading import Need, missing
 from mechanisms.records.provenance import provenance
 from mechanisms.sweeps.making import make
+from mechanisms.system.context import HERE, RunContext
 
 VERDICTS = (SUPPORTED, REFUTED, UNDECIDED, MISSING)
 

@@ -10,9 +10,9 @@ from full_scale.custom import importing_nothing
 from full_scale.pruning.sparsified_spec import SparsifiedSpec
 from full_scale.pruning.spec import EarlySpec, MatchedSpec, PruningSpec
 from full_scale.training.spec import TrainSpec
-from mechanisms.records.context import HERE, RunContext
 from mechanisms.records.kinds import Kind, Kinds
 from mechanisms.records.suites import resolve
+from mechanisms.system.context import HERE, RunContext
 
 Unit = tuple[Any, int, Path | None, RunContext]
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from mechanisms.records.context import RunContext
+from mechanisms.system.context import RunContext
 from mechanisms.validation import UserError
 
 if TYPE_CHECKING:

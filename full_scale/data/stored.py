@@ -14,7 +14,7 @@ import numpy as np
 from full_scale.data.arrays import Stored, prepared
 from full_scale.data.base import AbstractDataset, Data, require_two_classes
 from full_scale.data.files.location import with_files
-from mechanisms.records.context import HERE, RunContext
+from mechanisms.system.context import HERE, RunContext
 from mechanisms.validation import UserError, require, require_at_least, require_between, require_whole
 
 SETS_IN_MEMORY = 2

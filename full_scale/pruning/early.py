@@ -10,7 +10,7 @@ from full_scale.pruning.spec import EarlySpec
 from full_scale.training.context import computing
 from full_scale.training.loop import Tables, Training, training_memory
 from mechanisms.measures.sparsity import inactive
-from mechanisms.records.context import HERE, RunContext
+from mechanisms.system.context import HERE, RunContext
 
 
 def run(spec: EarlySpec, seed: int, checkpoints: Path | None = None, context: RunContext = HERE) -> tuple[Tables, dict[str, Any]]:

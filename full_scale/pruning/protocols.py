@@ -35,7 +35,7 @@ from mechanisms.measures.criteria import score
 from mechanisms.measures.ranking import count_of, removal_order, removed
 from mechanisms.measures.sparsity import CRITERIA as KINDS_OF_DEATH
 from mechanisms.measures.sparsity import inactive
-from mechanisms.records.context import HERE, RunContext
+from mechanisms.system.context import HERE, RunContext
 
 LATENCY_IMAGES = 32
 """Images of the call that is timed."""

@@ -20,7 +20,7 @@ from mechanisms.measures.matched_error import BY_ITSELF
 from mechanisms.measures.ranking import count_of, removal_order, removed
 from mechanisms.measures.removal_scores import SCORES
 from mechanisms.measures.sparsity import inactive
-from mechanisms.records.context import HERE, RunContext
+from mechanisms.system.context import HERE, RunContext
 
 
 def run(

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from mechanisms.records.context import HERE
+from mechanisms.system.context import HERE
 from mechanisms.system.files import write_whole
 from mechanisms.system.progress import say
 from mechanisms.validation import UserError

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from mechanisms.records.context import HERE, RunContext
+from mechanisms.system.context import HERE, RunContext
 from mechanisms.system.processes import local_rank
 from mechanisms.validation import InvalidValue, UserError
 

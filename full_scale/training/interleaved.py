@@ -12,7 +12,7 @@ import torch
 from full_scale.training.context import computing
 from full_scale.training.loop import Tables, Training, training_memory
 from full_scale.training.spec import TrainSpec
-from mechanisms.records.context import RunContext
+from mechanisms.system.context import RunContext
 from mechanisms.validation import UserError
 
 Unit = tuple[TrainSpec, int, Path | None, RunContext]

@@ -33,9 +33,9 @@ from mechanisms.law.dynamics import DynamicsState
 from mechanisms.law.regularizers import AbstractRegularizer
 from mechanisms.law.update_rules import AbstractUpdateRule
 from mechanisms.measures.sparsity import inactive
-from mechanisms.records.context import HERE, RunContext
 from mechanisms.records.rng import stream
 from mechanisms.records.specs import spec_id
+from mechanisms.system.context import HERE, RunContext
 from mechanisms.validation import UserError
 
 STEPS_PER_LOOK_AT_LOSS = 100

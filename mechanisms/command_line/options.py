@@ -10,10 +10,10 @@ from typing import Any
 
 import click
 
-from mechanisms.records.context import HERE, RunContext
 from mechanisms.records.design import EPOCHS, TORCH_NAMES
 from mechanisms.records.store import DEFAULT_RUNS, Store
 from mechanisms.records.suites import PRESETS, Layer
+from mechanisms.system.context import HERE, RunContext
 from mechanisms.system.progress import say
 from mechanisms.validation import UserError, require_whole
 

@@ -19,11 +19,11 @@ from mechanisms.claims.preregistration import AFTER, status
 from mechanisms.command_line.framework import print_rows, verb
 from mechanisms.command_line.options import json_option, names_and_overrides, option, preset_option, record_options
 from mechanisms.measures.sparsity import CAUSES, died_of
-from mechanisms.records.context import HERE, RunContext
 from mechanisms.records.loading import Need, load, missing, standing_in
 from mechanisms.records.store import Store
 from mechanisms.records.suites import PRESETS, find_suite, suite_names
 from mechanisms.sweeps.making import make
+from mechanisms.system.context import HERE, RunContext
 from mechanisms.system.progress import say
 from mechanisms.validation import UserError, require_whole, unknown
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mechanisms.records.context import HERE, RunContext
 from mechanisms.records.loading import MissingRecords, Need, is_reference, load, missing, specs_of
 from mechanisms.records.store import DEFAULT_RUNS, Store
 from mechanisms.records.suites import find_suite
+from mechanisms.system.context import HERE, RunContext
 
 if TYPE_CHECKING:
     import pandas as pd

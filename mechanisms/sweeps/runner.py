@@ -18,7 +18,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mechanisms.records.context import HERE, RunContext
 from mechanisms.records.specs import spec_id
 from mechanisms.records.status import survey
 from mechanisms.records.store import DamagedRecord, Store
@@ -26,6 +25,7 @@ from mechanisms.records.suites import Layer
 from mechanisms.sweeps.executors import on_this_machine
 from mechanisms.sweeps.locks import Watch, owner_of, read
 from mechanisms.sweeps.worker import Outcome, Task, Unit, failed, perform
+from mechanisms.system.context import HERE, RunContext
 from mechanisms.system.processes import companions
 from mechanisms.system.progress import Progress, in_words, say
 from mechanisms.validation import UserError, require_whole

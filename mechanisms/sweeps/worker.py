@@ -11,11 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mechanisms.records.context import RunContext
 from mechanisms.records.store import DamagedRecord, Store, Unwritable
 from mechanisms.records.suites import Layer, resolve
 from mechanisms.sweeps.executors import own_number
 from mechanisms.sweeps.locks import Mark, beating, take
+from mechanisms.system.context import RunContext
 from mechanisms.system.files import write_whole
 from mechanisms.validation import UserError
 

@@ -26,9 +26,9 @@ from mechanisms.command_line.framework import main
 from mechanisms.law.regularizers import L2
 from mechanisms.law.schedules import Cosine
 from mechanisms.law.update_rules import AbstractUpdateRule, Adam
-from mechanisms.records.context import RunContext
 from mechanisms.records.specs import choices
 from mechanisms.records.store import Store
+from mechanisms.system.context import RunContext
 
 ALWAYS = RunContext(checkpoint_every=0)
 

@@ -27,7 +27,7 @@ from mechanisms.law.regularizers import L1, L2
 from mechanisms.law.update_rules import SGD, Adam
 from mechanisms.measures.criteria import all_criteria, score
 from mechanisms.records.columns import check
-from mechanisms.records.context import RunContext
+from mechanisms.system.context import RunContext
 from mechanisms.validation import InvalidValue, UserError
 from tests.full_scale.models.foreign import NormAct
 

@@ -22,9 +22,9 @@ from mechanisms.command_line.framework import main
 from mechanisms.law.regularizers import COUPLINGS, L1, L2, AbstractRegularizer
 from mechanisms.law.schedules import Cosine
 from mechanisms.law.update_rules import AbstractUpdateRule, Adam
-from mechanisms.records.context import HERE, RunContext
 from mechanisms.records.specs import choices
 from mechanisms.records.store import Store
+from mechanisms.system.context import HERE, RunContext
 from mechanisms.validation import UserError
 
 ALWAYS = RunContext(checkpoint_every=0)

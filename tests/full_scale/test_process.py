@@ -25,10 +25,10 @@ from full_scale.training.spec import TrainSpec
 from mechanisms.command_line.framework import main
 from mechanisms.law.regularizers import L2
 from mechanisms.law.update_rules import SGD, Adam
-from mechanisms.records.context import RunContext
 from mechanisms.records.store import Store
 from mechanisms.records.suites import Layer
 from mechanisms.sweeps.runner import run_all
+from mechanisms.system.context import RunContext
 from mechanisms.validation import UserError
 
 ALWAYS = RunContext(checkpoint_every=0)
@@ -191,7 +191,7 @@ def test_one_failing_run_does_not_stop_the_others(together: int, tmp_path: Path)
 WITHOUT_TORCH = """
 import pandas as pd
 from mechanisms.validation import UserError
-from mechanisms.records.context import RunContext
+from mechanisms.system.context import RunContext
 
 def run(spec, seed):
     if spec.steps == 2:

@@ -26,8 +26,8 @@ from mechanisms.interventions.rescaling import Rescale
 from mechanisms.law.regularizers import L2
 from mechanisms.law.update_rules import SGD, Adam
 from mechanisms.records.columns import check
-from mechanisms.records.context import HERE
 from mechanisms.records.specs import spec_id, to_json
+from mechanisms.system.context import HERE
 from mechanisms.validation import InvalidValue
 
 TINY = TrainSpec(

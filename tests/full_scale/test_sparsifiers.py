@@ -26,8 +26,8 @@ from mechanisms.law.proximal import Proximal, WeightSampling
 from mechanisms.law.regularizers import COUPLINGS, L1, L2
 from mechanisms.law.schedules import Stepwise
 from mechanisms.law.update_rules import SGD, AbstractUpdateRule, Adam
-from mechanisms.records.context import RunContext
 from mechanisms.records.specs import choices, from_json, override_all, spec_id, to_json
+from mechanisms.system.context import RunContext
 from mechanisms.validation import UserError
 
 ALWAYS = RunContext(checkpoint_every=0)

@@ -24,8 +24,8 @@ from full_scale.training.loop import Training, run
 from full_scale.training.spec import TrainSpec
 from mechanisms.law.regularizers import L2
 from mechanisms.law.update_rules import Adam
-from mechanisms.records.context import HERE, RunContext
 from mechanisms.records.specs import choices
+from mechanisms.system.context import HERE, RunContext
 from tests.full_scale.own import own_network
 
 ALWAYS = RunContext(checkpoint_every=0)

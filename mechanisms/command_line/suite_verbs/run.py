@@ -16,9 +16,9 @@ from mechanisms.command_line.options import (
     option,
     table_options,
 )
-from mechanisms.records.context import RunContext
 from mechanisms.records.suites import Layer, resolve
 from mechanisms.system.console import print_table
+from mechanisms.system.context import RunContext
 from mechanisms.validation import UserError, require_above
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from full_scale.data import folders, stored
 from full_scale.data.files.location import Source
-from mechanisms.records.context import RunContext
+from mechanisms.system.context import RunContext
 
 SHARED = Path(__file__).parents[3].parent / "shared" / "data"
 

@@ -19,7 +19,7 @@ from full_scale.data.cifar10 import Cifar10, Cifar10Exact, Cifar10Jpeg
 from full_scale.data.cifar100 import Cifar100
 from full_scale.data.files.location import Source
 from full_scale.data.stored import AbstractStoredDataset, Known
-from mechanisms.records.context import RunContext
+from mechanisms.system.context import RunContext
 from mechanisms.validation import UserError
 
 TRAIN, TEST = 100, 100

@@ -17,8 +17,8 @@ import torch
 from PIL import Image
 
 from full_scale.data.files.decoding import DEVIATION, DRAWS, MEAN, ImageFiles, decode
-from mechanisms.records.context import RunContext
 from mechanisms.records.rng import stream
+from mechanisms.system.context import RunContext
 from mechanisms.validation import InvalidValue, UserError
 
 SIDE = 16

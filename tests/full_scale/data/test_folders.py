@@ -13,7 +13,7 @@ from PIL import Image
 
 from full_scale.data.base import AbstractDataset
 from full_scale.data.folders import ImageFolder, ImageNet, TinyImageNet
-from mechanisms.records.context import RunContext
+from mechanisms.system.context import RunContext
 from mechanisms.validation import InvalidValue, UserError
 
 CLASSES = ("n01443537", "n01629819", "n02056570")

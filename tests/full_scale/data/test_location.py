@@ -17,7 +17,7 @@ from full_scale.data.files.location import (
 )
 from full_scale.suite import LAYER
 from mechanisms.command_line.framework import main
-from mechanisms.records.context import RunContext
+from mechanisms.system.context import RunContext
 from mechanisms.validation import UserError
 
 

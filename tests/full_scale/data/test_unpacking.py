@@ -13,7 +13,7 @@ import pytest
 from full_scale.data.files.location import Source
 from full_scale.data.files.unpacking import unpack
 from full_scale.data.folders import TinyImageNet
-from mechanisms.records.context import RunContext
+from mechanisms.system.context import RunContext
 from mechanisms.validation import UserError
 
 WANTED = re.compile(r"set/((?:a|b)/\d+\.txt)")

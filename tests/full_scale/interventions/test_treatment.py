@@ -34,8 +34,8 @@ from mechanisms.interventions import (
 )
 from mechanisms.law.regularizers import L2
 from mechanisms.law.update_rules import SGD, AdaBelief, Adam
-from mechanisms.records.context import RunContext
 from mechanisms.records.specs import from_json, override_all, spec_id, to_json
+from mechanisms.system.context import RunContext
 from mechanisms.validation import InvalidValue, UserError
 
 ALWAYS = RunContext(checkpoint_every=0)
