@@ -118,7 +118,7 @@ def main() -> None:
     add_json_argument(parser)
     parser.add_argument("--rounds", type=int, default=3, help="times each side is run, in turn (%(default)s)")
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=NETWORKS, help="which ones (all)")
-    parser.add_argument("--memory", nargs="?", const="all", choices=VERBS, help="of one verb, or of both")
+    parser.add_argument("--memory", nargs="?", const="all", choices=("all", *VERBS), help="of one verb, or of both")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)

@@ -62,6 +62,7 @@ class Proof:
         self.images = self._images()
         self.seen: tuple[Plan, list[Difference]] | None = None
         self.traced: TracedNetwork | None = None  # of the network that was judged last
+        self.last: tuple[Plan, nn.Module] | None = None
         self.made: tuple[Plan, nn.Module] | None = None
 
     def _in_double(self) -> tuple[list[list[Tensor]] | None, list[tuple[Inputs, list[Tensor]]]]:
@@ -104,7 +105,7 @@ class Proof:
         self.traced = tracker.traced if plan.is_empty else None
         if plan.is_empty:
             return None
-        smaller = carried_out(plan, self.surrogate)
+        smaller = self.smaller(plan)
         try:
             traced = traced_alike(tracker.traced, smaller, self.assessment.example)
         except UserError as problem:
@@ -149,6 +150,12 @@ class Proof:
             return None
         return cast(tuple[TracedNetwork, TracedNetwork], tuple(pair))
 
+    def smaller(self, plan: Plan) -> nn.Module:
+        """The smaller network that a plan makes, the same one if it is asked for again."""
+        if self.last is None or self.last[0] is not plan:
+            self.last = plan, carried_out(plan, self.surrogate)
+        return self.last[1]
+
     def _carried_out(self, plan: Plan) -> nn.Module:
         """The smaller network of exact numbers."""
         if self.made is None or self.made[0] is not plan:
@@ -183,7 +190,7 @@ class Proof:
             return rows[:plain] + [dataclasses.replace(row, input=SCALED) for row in rows[plain:]]
         inputs = self.images[:1] if self.by_images else self.inputs
         expected = all_outputs(self.surrogate, inputs)
-        return all_differences(expected, carried_out(plan, self.surrogate), inputs, self.dtype, RANDOM)
+        return all_differences(expected, self.smaller(plan), inputs, self.dtype, RANDOM)
 
     def differences(self, plan: Plan, smaller: nn.Module, tolerance: float | None) -> tuple[list[Difference], list[Difference]]:
         """Differences from the function the smaller network must equal, and from the original where that is another one.

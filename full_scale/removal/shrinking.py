@@ -25,7 +25,6 @@ from full_scale.removal.plan import Plan, Selection, make_plan
 from full_scale.removal.proof import Proof
 from full_scale.removal.report import Audit, Report, difference_table
 from full_scale.removal.selection import select
-from full_scale.removal.surgery import carried_out
 from mechanisms.validation import UserError, require, require_above, require_whole
 
 REFUSED = "the network's own code does not stand its removal"
@@ -167,7 +166,7 @@ def remove(
     """Removes what an analysis allows, leaves out what the network's own code does not stand, and verifies the rest."""
     proof = Proof(assessment, by_images=assessment.found.get(SILENT) is tracker)
     selection, plan = _that_runs(proof, tracker, multiple_of, only)
-    smaller = carried_out(plan, proof.surrogate)
+    smaller = proof.smaller(plan)
     differences, changes = proof.differences(plan, smaller, tolerance)
     features = feature_table(assessment, tracker, selection)
     graphs = {"before": tracker.traced} | ({"after": proof.traced} if proof.traced is not None else {})

@@ -138,7 +138,7 @@ def require_usable(module: nn.Module) -> None:
             raise UserError(f"{name} has no shape yet: run the network once before")
         if tensor.is_meta:
             raise UserError(f"{name} has a shape but no numbers, it is on the device meta: load the weights before")
-        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+        if tensor.is_floating_point() and not (tensor.sum().isfinite() or torch.isfinite(tensor).all()):
             raise UserError(f"{name} holds NaN or infinite numbers: nothing can be said about such a network")
 
 
