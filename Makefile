@@ -5,8 +5,13 @@ BIN := .venv/bin
 JOBS ?= 2
 VERSIONS ?= oldest
 export MPLBACKEND := Agg
+QUICK := tests/test_house.py tests/mechanisms/test_after_update.py tests/mechanisms/test_dynamics.py tests/mechanisms/test_judgement.py \
+	tests/mechanisms/test_ranking.py tests/mechanisms/test_regularizers.py tests/mechanisms/test_schedules.py \
+	tests/mechanisms/test_sparsity.py tests/mechanisms/test_update_rules.py tests/mechanisms/experiments/test_bundles.py \
+	tests/mechanisms/experiments/test_records.py tests/mechanisms/experiments/test_specs.py tests/toy/test_gradients.py \
+	tests/toy/test_spec.py tests/full_scale/test_spec.py
 
-.PHONY: install demo test lint types api dist dist-tests compat pins audit clean
+.PHONY: install demo check test lint types api dist dist-tests compat pins audit clean
 
 install: .venv/.installed
 
@@ -21,6 +26,9 @@ install: .venv/.installed
 demo: install
 	$(BIN)/python -m full_scale run digits --seeds 3 --jobs $(JOBS)
 	$(BIN)/python -m figures draw digits_sparsity decay selectivity phase_diagrams --jobs $(JOBS)
+
+check: lint types # within a minute: the law, specs, records and the rules of the house
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --quiet --numprocesses $(JOBS) $(QUICK)
 
 test: lint types
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import figures.gallery
 from figures.benchmark_tables import BenchmarkTable
-from mechanisms.records.loading import Need, folders, is_reference, load, manifests
+from mechanisms.records.context import HERE, RunContext
+from mechanisms.records.loading import Need, is_reference, load, manifests, on_record
 from mechanisms.records.provenance import provenance
-from mechanisms.records.store import MANIFEST
 from mechanisms.sweeps.making import prepare
-from mechanisms.validation import InvalidValue
+from mechanisms.validation import unknown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -51,7 +51,7 @@ class Entry:
 
     def __post_init__(self) -> None:
         if self.name not in names():
-            raise InvalidValue(f"unknown figure {self.name!r}: there are " + ", ".join(names()))
+            raise unknown("figure", self.name, names())
 
     @functools.cached_property
     def module(self) -> ModuleType:
@@ -84,15 +84,13 @@ class Entry:
         """The same figure of the replicates that all its settings have; itself where none has any, or all have all."""
         common: set[int] | None = None
         for need in self.needs:
-            numbers = need.numbers * (len(folders(need, runs)) // len(need.numbers))
-            lacking = {n for n, f in zip(numbers, folders(need, runs), strict=True) if not (f / MANIFEST).is_file()}
-            there = set(need.numbers) - lacking
+            there = set(need.numbers) - {seed for (_, seed), there in on_record(need, runs).items() if not there}
             common = there if common is None else common & there
         return replace(self, seeds=tuple(sorted(common))) if common else self
 
-    def prepare(self, runs: Path, *, jobs: int = 1, run_missing: bool = False) -> None:
+    def prepare(self, runs: Path, *, jobs: int = 1, run_missing: bool = False, context: RunContext = HERE) -> None:
         """Make missing toy records, and the others too if told to; else raise `MissingRecords` with their commands."""
-        prepare(self.needs, runs, jobs=jobs, run_missing=run_missing)
+        prepare(self.needs, runs, jobs=jobs, run_missing=run_missing, context=context)
 
     def draw(self, runs: Path) -> Figure:
         """Draw it from its records, in the style that is set; a foot line says where committed ones are shown."""

@@ -2,6 +2,7 @@
 
 import ast
 import graphlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import mechanisms
 
 ROOT = Path(mechanisms.__file__).resolve().parents[1]
 ROOMS = {"mechanisms": set(), "toy": {"mechanisms"}, "full_scale": {"mechanisms"}, "figures": {"mechanisms", "toy", "full_scale"}}
+MAKEFILE = Path(__file__).parents[1] / "Makefile"
 FILES = [path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))]
 
 
@@ -106,3 +108,11 @@ def test_no_pickle_and_no_eval():
         calls = {n.func.id for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
         assert not calls & {"eval", "exec"}
         assert "pickle" not in set(imports(path))
+
+
+@pytest.mark.skipif(not MAKEFILE.is_file(), reason="the tests stand alone, without the checkout")
+def test_what_make_check_runs_is_there():
+    quick = re.search(r"^QUICK := (.*?[^\\])$", MAKEFILE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    paths = quick[1].replace("\\", "").split()
+    assert len(paths) > 10
+    assert not [path for path in paths if not (MAKEFILE.parent / path).is_file()]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +16,8 @@ import pytest
 
 import mechanisms
 
-PACKAGES = ("mechanisms", "toy", "full_scale", "figures")
+PACKAGES = ("mechanisms", "toy", "full_scale", "figures", "tests")
+TESTS = Path(__file__).parent
 QUICK = ("steps=4", "--seeds", "1")
 TINY = (*QUICK, "network.width=0.03125", "measurements=1")
 
@@ -27,6 +31,18 @@ class Recipe:
     command: str
     told: str = ""
     words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Generic:
+    """What the README asks to be added to a test: after `beside`, in a file; and the generic tests that then pass with it."""
+
+    recipe: str
+    suite: tuple[str, ...]
+    chosen: str
+    file: str = ""
+    beside: str = ""
+    code: str = ""
 
 
 RULE = '''
@@ -75,7 +91,7 @@ class Cubic(AbstractRegularizer):
 
 
 def activity_times_scale(features):
-    """Share of images on which a feature is active, times its scale."""
+    """Share of images on which a feature is active, times its scale. Derivation: made up for this test."""
     return features["activity"] * features["scale"].abs()
 ''',
         "full_scale run criteria criteria=activity_times_scale,random ratios=0.5 rankings=layer protocols=one_shot images=40",
@@ -212,31 +228,119 @@ def throwaway():
 }
 
 
+GENERIC = {
+    "rule": Generic(
+        "rule",
+        ("tests/mechanisms/test_update_rules.py", "tests/mechanisms/test_dynamics.py"),
+        "half_descent or HalfDescent",
+        "tests/mechanisms/test_update_rules.py",
+        'REFERENCES = {"adabelief": adabelief_reference',
+        """, "half_descent": lambda w, gradients, rule, strength, coupling: _half(w, gradients, strength, coupling)}
+
+
+def _half(w, gradients, strength, coupling):
+    decay = {"coupled": 0.0, "decoupled": RATE * strength, "independent": strength}[coupling]
+    for gradient in gradients:
+        w = w - decay * w - RATE * (gradient + strength * w * (coupling == "coupled")) / 2
+    return w
+
+
+_ = {""",
+    ),
+    "regularizer": Generic("regularizer", ("tests/mechanisms/test_dynamics.py", "tests/full_scale/test_optimizer.py"), "cubic"),
+    "criterion": Generic(
+        "criterion",
+        ("tests/mechanisms/test_criteria.py",),
+        "activity_times_scale",
+        "tests/mechanisms/test_criteria.py",
+        "BY_HAND: dict[str, tuple[dict[str, list[float]], list[float]]] = {",
+        """
+    "activity_times_scale": ({"activity": [1, 0.5, 1, 0], "scale": [-2.0, 1.0, 0.5, 3.0]}, [2.0, 0.5, 0.5, 0.0]),""",
+    ),
+    "figure": Generic(
+        "figure",
+        ("tests/figures/test_gallery.py",),
+        "throwaway",
+        "tests/figures/test_gallery.py",
+        "SERIES = {",
+        ' "throwaway": [0],',
+    ),
+    "hypothesis": Generic("hypothesis", ("tests/mechanisms/test_hypotheses.py",), "P99"),
+    "data set": Generic("data set", ("tests/full_scale/test_data.py",), "noise and not label"),
+    "network": Generic("network", ("tests/full_scale/models/test_every_network.py",), "one_layer"),
+}
+
+
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the four packages, installed nowhere."""
+    """A copy of the four packages and their tests, installed nowhere."""
     place = tmp_path_factory.mktemp("recipes")
     for name in PACKAGES:
-        source = Path(str(mechanisms.__file__)).parents[1] / name
+        source = TESTS if name == "tests" else Path(str(mechanisms.__file__)).parents[1] / name
         shutil.copytree(source, place / name, ignore=shutil.ignore_patterns("__pycache__"))
     return place
 
 
-@pytest.mark.parametrize("name", RECIPES)
-def test_what_is_added_is_found(packages: Path, tmp_path: Path, name: str) -> None:
-    recipe = RECIPES[name]
+@contextlib.contextmanager
+def followed(recipe: Recipe, packages: Path) -> Iterator[None]:
+    """The copy with what a recipe adds; without it afterwards."""
     file = packages / recipe.file
     before = file.read_text(encoding="utf-8") if file.exists() else None
     file.write_text((before or "") + recipe.code, encoding="utf-8")
-    words = [sys.executable, "-m", *recipe.command.split(), *recipe.words, "--json"]
-    environment = {**os.environ, "PYTHONPATH": str(packages), "TOY_ENGINE": "interpreted"}
     try:
-        done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+        yield
     finally:
         if before is None:
             file.unlink()
         else:
             file.write_text(before, encoding="utf-8")
+
+
+def environment(packages: Path) -> dict[str, str]:
+    """That of a process which imports the copy."""
+    return {**os.environ, "PYTHONPATH": str(packages), "TOY_ENGINE": "interpreted"}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_what_is_added_is_found(packages: Path, tmp_path: Path, name: str) -> None:
+    recipe = RECIPES[name]
+    words = [sys.executable, "-m", *recipe.command.split(), *recipe.words, "--json"]
+    with followed(recipe, packages):
+        done = subprocess.run(words, cwd=tmp_path, env=environment(packages), capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     manifests = [path.read_text(encoding="utf-8") for path in tmp_path.rglob("manifest.json")]
     assert any(recipe.told in text for text in (done.stdout, *manifests))
+
+
+@pytest.mark.parametrize("name", GENERIC)
+def test_the_generic_tests_pass_with_what_is_added(packages: Path, name: str) -> None:
+    tested = GENERIC[name]
+    words = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--import-mode=importlib",
+        "--rootdir",
+        str(packages),
+    ]
+    place = packages / (tested.file or "tests/conftest.py")
+    before = place.read_text(encoding="utf-8")
+    assert tested.beside in before
+    place.write_text(before.replace(tested.beside, tested.beside + tested.code, 1), encoding="utf-8")
+    try:
+        with followed(RECIPES[tested.recipe], packages):
+            done = subprocess.run(
+                [*words, "--rootdir", str(packages), *tested.suite, "-k", tested.chosen],
+                cwd=packages,
+                env=environment(packages),
+                capture_output=True,
+                text=True,
+                timeout=600,
+            )
+    finally:
+        place.write_text(before, encoding="utf-8")
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+    assert re.search(r"\d+ passed", done.stdout)

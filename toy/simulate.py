@@ -136,12 +136,16 @@ class _Simulation:
 
     def __init__(self, group: Group, seed: int, engine: Engine) -> None:
         spec = group.spec
-        self.group, self.spec, self.engine, self.dtype = group, spec, engine, np.dtype(spec.dtype)
+        self.group = group
+        self.spec = spec
+        self.engine = engine
+        self.dtype = np.dtype(spec.dtype)
         self.lanes_are_settings = engine.joint or group.settings >= spec.features
         self.shape = (spec.features, group.settings) if self.lanes_are_settings else (group.settings, spec.features)
         if engine.joint:
             self.shape = (1, group.settings * spec.features)
-        self.random, self.random_visits = stream(seed, "gradient"), stream(seed, "visits")
+        self.random = stream(seed, "gradient")
+        self.random_visits = stream(seed, "visits")
         starts = spec.gradient.initial(group.gradient_fields(), group.value("initial_scale"))
         self.parameters = [np.broadcast_to(self._spread(start), self.shape).copy() for start in starts]
         self.states = [[np.full(self.shape, value, self.dtype) for value in spec.rule.initial_state()] for _ in self.parameters]
@@ -152,7 +156,8 @@ class _Simulation:
         rate = group.value("learning_rate")
         self.learning_rate = self._spread(rate)
         inside, beside = spec.regularizer.rates(rate, np.ones_like(rate))
-        self.inside, self.beside = self.dtype.type(inside), self._spread(beside)
+        self.inside = self.dtype.type(inside)
+        self.beside = self._spread(beside)
         law = spec.gradient.visit_law(group.gradient_fields())
         self.cumulative = None if law is None else _binomial_table(*law)
         self.active = None if law is None else np.zeros(self.shape, self.dtype)

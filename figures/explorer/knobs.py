@@ -46,7 +46,8 @@ class Knobs:
     """The widgets; `turned(knob, value)` is called when the visitor turns one, not when they follow a state."""
 
     def __init__(self, turned: Callable[[str, Any], None]) -> None:
-        self._turned, self._following = turned, False
+        self._turned = turned
+        self._following = False
         self.menus = {name: self._menu(name) for name in CHOICES}
         self.sliders = {name: self._slider(name) for name in RANGES}
         self.widgets = [*self.menus.values(), *self.sliders.values()]

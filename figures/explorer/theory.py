@@ -113,7 +113,9 @@ def _silent(spec: ToySpec, steps: np.ndarray) -> dict[str, Points]:
 def outside(spec: ToySpec) -> Validity:
     """What is outside the conditions of the closed forms that `curves` draws."""
     law = {"learning_rate": spec.learning_rate}
-    rule, regularizer, gradient = spec.rule, spec.regularizer, spec.gradient
+    rule = spec.rule
+    regularizer = spec.regularizer
+    gradient = spec.gradient
     if isinstance(gradient, Selective | Product):
         factors, p = len(type(gradient).parameters), float(vars(gradient)["p"])
         return conditions.selective_equilibrium(rule, regularizer, p=p, factors=factors, **law, **_fields(spec))

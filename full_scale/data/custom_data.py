@@ -68,7 +68,8 @@ def _loaded(path: str) -> Data:
 def _from_arrays(what: str, returned: Any) -> Data:
     with blaming(what, "it must return full_scale.data.base.Data or ((x_train, y_train), (x_test, y_test))"):
         (train_images, train_labels), (test_images, test_labels) = returned
-    train, test = _stored(what, "train", train_images, train_labels), _stored(what, "test", test_images, test_labels)
+    train = _stored(what, "train", train_images, train_labels)
+    test = _stored(what, "test", test_images, test_labels)
     if train.images.shape[1:] != test.images.shape[1:]:
         raise UserError(f"{what}: training and test images have different shapes: make them the same")
     return prepared(train, test, name=CustomData.name, classes=int(train.labels.max()) + 1)

@@ -28,7 +28,8 @@ class Treated:
     """The filters of one training that one intervention treats, and what it remembers of them."""
 
     def __init__(self, training: Training, intervention: AbstractIntervention, number: int) -> None:
-        self.training, self.intervention = training, intervention
+        self.training = training
+        self.intervention = intervention
         self._number = number
         self._places = self._eligible()
         self.chosen: list[Tensor] = []
@@ -119,7 +120,8 @@ class Treated:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Goes on from what `state` gave."""
-        self.chosen, self.kept = state["chosen"], state["kept"]
+        self.chosen = state["chosen"]
+        self.kept = state["kept"]
 
 
 class Treatment:

@@ -96,7 +96,8 @@ class Sparsifiers:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Goes on from what `state` gave."""
-        self._selectivity, self._zeros = tuple(state["selectivity"]), state["zeros"]
+        self._selectivity = tuple(state["selectivity"])
+        self._zeros = state["zeros"]
 
     def _pieces(self, number: int, penalty: AbstractPenalty) -> list[Piece]:
         layers = self._training.network.layers

@@ -97,10 +97,8 @@ class ForceProbe:
         """As `observe`, with the numbers of the step on the device of the network; the state changes in place."""
         if not self._parameters:
             return
-        w, g = (
-            torch.cat([p.detach() for p in self._parameters]),
-            torch.cat([p.grad for p in self._parameters if p.grad is not None]),
-        )
+        w = torch.cat([p.detach() for p in self._parameters])
+        g = torch.cat([p.grad for p in self._parameters if p.grad is not None])
         regularizer: AbstractRegularizer = self._law["regularizer"]
         inside = float(regularizer.coupling == "coupled")
         moved, loss_force, reg_force, denominator, filters = split_step(self._law["rule"].direction)(

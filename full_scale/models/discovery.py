@@ -104,7 +104,9 @@ def _feature_layer(trace: Trace, node: fx.Node) -> FeatureLayer | str:
 
     if trace.module(node) is None:
         return "it is called more than once or shares a weight"
-    norm, last, reader = None, node, trace.next(node)
+    norm = None
+    last = node
+    reader = trace.next(node)
     if reader is not None and is_norm(part := trace.module(reader)) and len(reader.all_input_nodes) == 1:
         norm, last, reader = part, reader, trace.next(reader)
         problem = _problem_of_scales(trace.module(node), norm)

@@ -56,7 +56,8 @@ def audit(
         assessment = assess(plain, example_input, Evidence(data, input_range, scale_threshold))
         selection = select(assessment.last)
         features = feature_table(assessment, assessment.last, selection)
-        cost = costs({"network": assessment.model}, assessment.example)["network"]
+        graphs = {"network": assessment.last.traced}
+        cost = costs({"network": assessment.model}, assessment.example, graphs=graphs)["network"]
         return Audit(features, cost, (*said, *notes(assessment.last, features)))
 
 
@@ -169,7 +170,8 @@ def remove(
     smaller = carried_out(plan, proof.surrogate)
     differences, changes = proof.differences(plan, smaller, tolerance)
     features = feature_table(assessment, tracker, selection)
-    cost = costs({"before": assessment.model, "after": smaller}, assessment.example)
+    graphs = {"before": tracker.traced} | ({"after": proof.traced} if proof.traced is not None else {})
+    cost = costs({"before": assessment.model, "after": smaller}, assessment.example, graphs=graphs)
     tables = difference_table(differences), difference_table(changes)
     report = Report(features, cost["before"], cost["after"], *tables, (*said, *notes(tracker, features)))
     return Removal(smaller, report, plan)

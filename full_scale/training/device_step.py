@@ -34,7 +34,10 @@ class DeviceStep:
         optimizer: TorchOptimizer,
         probe: ForceProbe,
     ) -> None:
-        self._loss, self._module, self._optimizer, self._probe = loss, module, optimizer, probe
+        self._loss = loss
+        self._module = module
+        self._optimizer = optimizer
+        self._probe = probe
         device = next(module.parameters()).device
         self._table = torch.from_numpy(step_table(spec)).to(device)
         self._number = torch.zeros((), dtype=torch.int64, device=device)

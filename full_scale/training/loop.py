@@ -33,6 +33,7 @@ from mechanisms.law.dynamics import DynamicsState
 from mechanisms.law.regularizers import AbstractRegularizer
 from mechanisms.law.update_rules import AbstractUpdateRule
 from mechanisms.measures.sparsity import inactive
+from mechanisms.records.context import HERE, RunContext
 from mechanisms.records.rng import stream
 from mechanisms.records.specs import spec_id
 from mechanisms.validation import UserError
@@ -42,7 +43,7 @@ STEPS_PER_LOOK_AT_LOSS = 100
 Tables = dict[str, pd.DataFrame]
 
 
-def run(spec: TrainSpec, seed: int, checkpoints: Path | None = None) -> tuple[Tables, dict[str, Any]]:
+def run(spec: TrainSpec, seed: int, checkpoints: Path | None = None, context: RunContext = HERE) -> tuple[Tables, dict[str, Any]]:
     """The tables of one training (`features`, `curve`, and `probes` where asked for), and what its manifest should say.
 
     With a folder for `checkpoints`, a run that was cut off goes on from the last one and ends with the same bits. Settings of the
@@ -53,7 +54,7 @@ def run(spec: TrainSpec, seed: int, checkpoints: Path | None = None) -> tuple[Ta
         UserError: the loss is no longer a finite number, or the training does not fit into memory.
     """
     with computing(), training_memory(spec):
-        return Training(spec, seed, checkpoints).run()
+        return Training(spec, seed, checkpoints, context).run()
 
 
 def training_memory(spec: TrainSpec) -> AbstractContextManager[None]:
@@ -72,6 +73,7 @@ class Training:
         spec: TrainSpec,
         seed: int,
         checkpoints: Path | None = None,
+        context: RunContext = HERE,
         replay: bool | None = None,
         *,
         network: BuiltNetwork | None = None,
@@ -82,10 +84,16 @@ class Training:
         `replay`: whether steps are replayed by the device (see `DeviceStep`); by default on CUDA, where the rule can. `network`
         is trained in place, instead of what the spec builds (one that was pruned, say); `data` are those of the spec, if at hand.
         """
-        self.spec, self.seed, self.device, self.done, self.resumptions = spec, seed, chosen_device(), 0, 0
+        self.spec = spec
+        self.seed = seed
+        self.context = context
+        self.device = chosen_device(context)
+        self.done = 0
+        self.resumptions = 0
         self.workers = Workers(spec.batch_size, spec.norm_shards, self.device)
-        data = data or spec.data.load()
-        self.train, self.test = data.train.to(self.device), data.test.to(self.device)
+        data = data or spec.data.load_for(context)
+        self.train = data.train.to(self.device)
+        self.test = data.test.to(self.device)
         if len(self.train) < spec.batch_size:
             raise UserError(f"batch_size = {spec.batch_size}, but there are {len(self.train)} training images: use a smaller one")
         self.probed = self.train.take(mixed_order(len(self.train))[: spec.probe_images]) if spec.probes else None
@@ -101,9 +109,13 @@ class Training:
         self.module = self.workers.wrap(self.network.module)
         self.replayed = self._device_step() if (self._replays() if replay is None else replay) else None
         self.checkpoints = Checkpoints(
-            checkpoints, {"spec_id": spec_id(spec), "seed": seed, "device": self.device.type}, self.workers.rank == 0
+            checkpoints,
+            {"spec_id": spec_id(spec), "seed": seed, "device": self.device.type},
+            self.workers.rank == 0,
+            context.checkpoint_every,
         )
-        self.measured, self.probing = frozenset(spec.measured_steps()), frozenset(spec.probed_steps())
+        self.measured = frozenset(spec.measured_steps())
+        self.probing = frozenset(spec.probed_steps())
         self.tables: dict[str, list[pd.DataFrame]] = {"features": [], "curve": [], "probes": []}
         self.started = time.process_time()
         self.seconds = {"cpu_seconds": 0.0, "measuring_cpu_seconds": 0.0, "probing_cpu_seconds": 0.0}
@@ -152,7 +164,9 @@ class Training:
 
     def change_law(self, rule: AbstractUpdateRule, regularizer: AbstractRegularizer, learning_rate: float) -> None:
         """From the next step on another rule, regularizer and base rate; moments are carried over to a rule of the same kind."""
-        optimizer, probe, before = self.optimizer, self.probe, self.law["rule"]
+        optimizer = self.optimizer
+        probe = self.probe
+        before = self.law["rule"]
         self._follow_law(rule, regularizer, learning_rate)
         if type(rule) is type(before) and (rule.slots or rule == before):
             self.optimizer.adopt(optimizer)
@@ -258,7 +272,9 @@ class Training:
         }
 
     def _restore(self, kept: dict[str, Any]) -> None:
-        self.done, self.seconds, self.resumptions = kept["done"], kept["seconds"], kept["resumptions"] + 1
+        self.done = kept["done"]
+        self.seconds = kept["seconds"]
+        self.resumptions = kept["resumptions"] + 1
         self.network.module.load_state_dict(kept["module"])
         if self.treatment is not None:
             self.treatment.restore(kept["treatment"])

@@ -127,7 +127,8 @@ class TorchOptimizer(AbstractOptimizer):
         replayed: bool = False,
     ) -> None:
         native, decayed = NATIVE[type(rule)], list[Tensor](groups.decayed.values())
-        self._regularizer, self._learning_rate = regularizer, learning_rate
+        self._regularizer = regularizer
+        self._learning_rate = learning_rate
         weight_decay = _weight_decay(native, regularizer, learning_rate)
         self._by_hand = decayed if weight_decay is None and regularizer.strength else []
         options = native.options(rule) | _kernel(native, [*decayed, *groups.free.values()])
@@ -138,7 +139,8 @@ class TorchOptimizer(AbstractOptimizer):
         device = next(p.device for parameters, _ in pairs for p in parameters)
         if replayed and device.type == "cuda" and "capturable" in inspect.signature(native.optimizer).parameters:
             options["capturable"] = True
-        self._replayed, self._rate = replayed, torch.tensor(learning_rate, device=device)
+        self._replayed = replayed
+        self._rate = torch.tensor(learning_rate, device=device)
         self.inner = native.optimizer(torch_groups, lr=self._rate if replayed else learning_rate, **options)
 
     def step(self, schedule_scale: float) -> None:
@@ -214,7 +216,8 @@ class LawOptimizer(AbstractOptimizer):
     def __init__(
         self, groups: ParameterGroups, rule: AbstractUpdateRule, regularizer: AbstractRegularizer, learning_rate: float
     ) -> None:
-        self._rule, self._learning_rate = rule, learning_rate
+        self._rule = rule
+        self._learning_rate = learning_rate
         free = dataclasses.replace(regularizer, strength=0.0)
         pairs = [(p, regularizer) for p in groups.decayed.values()] + [(p, free) for p in groups.free.values()]
         self._parts = [(p, r, init(p.detach(), rule=rule, regularizer=r)) for p, r in pairs]

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mechanisms.claims.hypothesis import Hypothesis
-from mechanisms.records.loading import Need, folders
-from mechanisms.records.store import MANIFEST
+from mechanisms.records.loading import Need, on_record
 from mechanisms.system.files import read_json, write_whole
 from mechanisms.validation import UserError
 
@@ -43,13 +42,12 @@ def predictions_of(hypothesis: Hypothesis) -> dict[str, Any]:
 
 def document(need: Need, hypotheses: Iterable[Hypothesis], runs: Path) -> dict[str, Any]:
     """The content of a file: predictions, and which of the records they are about exist by now."""
-    found = folders(need, runs)
     return {
         "format": FORMAT,
         "command": need.command,
         "written": time.strftime("%Y-%m-%d", time.gmtime()),
         "hypotheses": {one.name: predictions_of(one) for one in hypotheses},
-        "records_there": {record_name(folder): (folder / MANIFEST).is_file() for folder in found},
+        "records_there": {record_name(*key): there for key, there in on_record(need, runs).items()},
     }
 
 
@@ -87,7 +85,7 @@ def _status(need: Need, hypothesis: Hypothesis, runs: Path) -> str:
         return AFTER
     if content["hypotheses"][hypothesis.name] != predictions_of(hypothesis):
         return f"{AFTER}: not what was predicted on {date}"
-    judged = [record_name(folder) for folder in folders(need, runs)]
+    judged = [record_name(*key) for key in on_record(need, runs)]
     early = sum(bool(there.get(name, True)) for name in judged)
     return f"{AFTER}: {early} of {len(judged)} records were there or are of other settings" if early else f"predicted {date}"
 
@@ -110,6 +108,6 @@ def read(need: Need, runs: Path) -> dict[str, Any] | None:
     return None
 
 
-def record_name(folder: Path) -> str:
-    """Identity and seed of a record."""
-    return "/".join(folder.parts[-2:])
+def record_name(identity: str, seed: int) -> str:
+    """Name a record by the identity of its spec and its seed."""
+    return f"{identity}/seed_{seed}"

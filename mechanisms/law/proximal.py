@@ -12,9 +12,6 @@ from typing import ClassVar
 from mechanisms.law.arrays import Array, exp, maximum, sign, where
 from mechanisms.validation import require_above, require_at_least, require_between, require_whole
 
-TARGETS = ("scale", "weight")
-"""What they act on: the BatchNorm scales of features; the weights of all convolutions and linear layers."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class AbstractAfterUpdate(abc.ABC):

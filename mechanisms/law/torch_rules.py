@@ -118,7 +118,8 @@ class TorchStepper:
     """The optimizer of a rule on one vector of any length; what the optimizer remembers is kept here."""
 
     def __init__(self, rule: TorchRule, w: np.ndarray, learning_rate: float) -> None:
-        self._rule, self._torch = rule, importlib.import_module("torch")
+        self._rule = rule
+        self._torch = importlib.import_module("torch")
         self._parameter = self._torch.nn.Parameter(self._torch.tensor(w))
         make = _optimizer_class(rule)
         # Some classes decay by default (AdamW: 0.01).
@@ -175,7 +176,8 @@ def require_drivable(rule: TorchRule) -> None:
     A few steps with gradients of very different sizes move a vector exactly as they move each of its elements alone, and without
     gradient nothing moves (else the class has a decay of its own).
     """
-    start, noise = np.array([1.0, -0.5, 0.3, 2.0]), np.random.default_rng(0).normal(size=(12, 4)) * [1e-5, 1e-2, 1.0, 30.0]
+    start = np.array([1.0, -0.5, 0.3, 2.0])
+    noise = np.random.default_rng(0).normal(size=(12, 4)) * [1e-5, 1e-2, 1.0, 30.0]
     together = _walk(rule, start, noise)
     alone = np.concatenate([_walk(rule, start[i : i + 1], noise[:, i : i + 1]) for i in range(len(start))])
     if not np.allclose(together, alone, rtol=1e-9, atol=1e-11, equal_nan=True):

@@ -33,7 +33,8 @@ def passages(features: pd.DataFrame, end: float = END) -> pd.DataFrame:
 
 
 def _predicted(setting: pd.Series, end: float) -> dict[str, Any]:
-    strength, sigma = float(setting["spec.regularizer.strength"]), float(setting["spec.gradient.sigma"])
+    strength = float(setting["spec.regularizer.strength"])
+    sigma = float(setting["spec.gradient.sigma"])
     start = float(setting["spec.initial_scale"])
     law = {"learning_rate": float(setting["spec.learning_rate"]), "strength": strength, "sigma": sigma}
     beta1, beta2 = float(setting["spec.rule.beta1"]), float(setting["spec.rule.beta2"])

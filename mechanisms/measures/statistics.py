@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 METHODS = ("t", "bootstrap")
 BOOTSTRAP_SEED = 0
 """Bootstrap intervals draw from `stream(BOOTSTRAP_SEED, "bootstrap")`, afresh each time: equal values have equal intervals."""
-UNEXPLAINED = 1e-12
-"""A residual under this share of the variance is rounding, not variation."""
 POWER = 0.8
 """The share of the trials in which a study is expected to show what is true."""
 MOST_REPLICATES = 1000
@@ -176,22 +174,6 @@ def rank_correlation(x: Values, y: Values) -> float:
     return _correlation(first, second)
 
 
-def partial_rank_correlation(x: Values, y: Values, given: Values) -> float:
-    """The rank correlation of x and y that is left when the ranks of `given` are held fixed; NaN where nothing is left.
-
-    `given` is one column, or a DataFrame of several. The correlation of what a linear regression on the ranks of `given`
-    leaves of the ranks of x and of y.
-
-    Source: Kendall, Partial rank correlation, Biometrika 1942, with Spearman's coefficient.
-    """
-    several = {f"given.{name}": given[name] for name in given.columns} if hasattr(given, "columns") else {"given": given}
-    first, second, *controls = (stats.rankdata(column) for column in _columns(x=x, y=y, **several))
-    design = np.column_stack([np.ones_like(first), *controls])
-    if len(first) <= design.shape[1] + 1:
-        return math.nan
-    return _correlation(*(_residual(design, column) for column in (first, second)))
-
-
 def auc(score: Values, label: Values) -> float:
     """The probability that a score drawn from the labelled exceeds one drawn from the others, ties counting half.
 
@@ -257,7 +239,8 @@ def sampling_interval(share: float, images: int, *, confidence: float = 0.95) ->
     require(is_finite(share) and 0 <= share <= 1, "share", share, "a number in [0, 1]")
     require_whole("images", images, 1)
     z = float(stats.norm.ppf((1 + confidence) / 2))
-    center, reach = share + z * z / (2 * images), z * math.sqrt(share * (1 - share) / images + (z / images / 2) ** 2)
+    center = share + z * z / (2 * images)
+    reach = z * math.sqrt(share * (1 - share) / images + (z / images / 2) ** 2)
     return max(0.0, (center - reach) / (1 + z * z / images)), min(1.0, (center + reach) / (1 + z * z / images))
 
 
@@ -296,7 +279,8 @@ def chance_beyond(found: Estimate, null: float, sign: int) -> float | None:
     if not math.isfinite(reach):
         return 1.0
     if reach == 0:
-        return None if found.p is None else min(1.0, 2 * found.p) if away > 0 else 1.0
+        exact = 0.5**found.n if null else found.p
+        return None if found.p is None or exact is None else min(1.0, 2 * exact) if away > 0 else 1.0
     if found.n < 2:
         return None
     freedom = found.n - 1
@@ -378,13 +362,6 @@ def _concordance(scores: np.ndarray, labelled: np.ndarray) -> tuple[float, int]:
         return math.nan, 0
     wins = stats.rankdata(scores)[labelled].sum() - positive * (positive + 1) / 2
     return float(wins / pairs), pairs
-
-
-def _residual(design: np.ndarray, ranks: np.ndarray) -> np.ndarray:
-    """What a regression on the design leaves of the ranks; exact zeros where that is rounding only."""
-    left = ranks - design @ np.linalg.lstsq(design, ranks, rcond=None)[0]
-    total = ((ranks - ranks.mean()) ** 2).sum()
-    return np.asarray(left if (left**2).sum() > UNEXPLAINED * total else np.zeros_like(left))
 
 
 def _correlation(first: np.ndarray, second: np.ndarray) -> float:

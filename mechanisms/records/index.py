@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mechanisms.records.bundles import Columns
 from mechanisms.records.specs import flatten, spec_id
 from mechanisms.records.status import survey
-from mechanisms.records.store import MANIFEST, Columns, Store, spec_columns
+from mechanisms.records.store import Store, spec_columns
 from mechanisms.validation import UserError
 
 if TYPE_CHECKING:
@@ -69,9 +70,14 @@ class Index:
             DamagedRecord: a record that is read anew is not what was written.
             UserError: a record has no such table, or is of another schema.
         """
-        parts, told, seeds_of_rows, missing = list[Any](), list[dict[str, Any]](), list[np.ndarray](), list[str]()
+        parts = list[Any]()
+        told = list[dict[str, Any]]()
+        seeds_of_rows = list[np.ndarray]()
+        missing = list[str]()
         for spec in specs:
-            name, fields, left = spec_id(spec), spec_columns(flatten(spec)), list(seeds)
+            name = spec_id(spec)
+            fields = spec_columns(flatten(spec))
+            left = list(seeds)
             for part, found in self._parts(spec, left, table):
                 parts.append(part)
                 told.append({"spec_id": name, **{k: v for k, v in fields.items() if k not in part.columns}})
@@ -81,7 +87,7 @@ class Index:
         return _beside(parts, told, seeds_of_rows), missing
 
     def _there(self, spec: Any, seed: int) -> bool:
-        return (self.store.find(spec, seed) / MANIFEST).is_file()
+        return self.store.finds(spec, seed)
 
     def _parts(self, spec: Any, seeds: list[int], table: str) -> Iterator[tuple[pd.DataFrame, np.ndarray]]:
         """Tables of several seeds one after another, with the seed of each row."""

@@ -63,21 +63,21 @@ def store_of(need: Need, runs: Path) -> Store:
     return Store(runs, need.layer, find_suite(need.layer).reference)
 
 
-def folders(need: Need, runs: Path) -> list[Path]:
-    """Return the folder of every record of a need, there or not, by spec and seed."""
+def on_record(need: Need, runs: Path) -> dict[tuple[str, int], bool]:
+    """Tell of each record of a need, by the identity of its spec and its seed, whether it was made here or is committed."""
     store = store_of(need, runs)
-    return [store.find(spec, seed) for spec in specs_of(need) for seed in need.numbers]
+    return {(spec_id(spec), seed): store.finds(spec, seed) for spec in specs_of(need) for seed in need.numbers}
 
 
 def missing(need: Need, runs: Path) -> int:
     """Count the records of a need that are neither made here nor committed."""
-    return sum(not (folder / MANIFEST).is_file() for folder in folders(need, runs))
+    return sum(not there for there in on_record(need, runs).values())
 
 
 def is_reference(need: Need, runs: Path) -> list[bool]:
     """Tell of each record of a need whether it is a committed one."""
     store = store_of(need, runs)
-    return [store.find(spec, seed) != store.folder(spec, seed) for spec in specs_of(need) for seed in need.numbers]
+    return [store.is_committed(spec, seed) for spec in specs_of(need) for seed in need.numbers]
 
 
 def manifests(need: Need, runs: Path) -> list[dict[str, Any]]:

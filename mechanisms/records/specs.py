@@ -20,7 +20,7 @@ from typing import Any, TypeVar, cast
 
 from mechanisms.law import torch_rules as torch_rules  # its rule is a choice of `rule` too
 from mechanisms.records.added_fields import added_fields
-from mechanisms.validation import InvalidValue, UserError, is_finite, require
+from mechanisms.validation import InvalidValue, UserError, is_finite, require, unknown
 
 Spec = TypeVar("Spec")
 TYPE_KEY = "type"
@@ -139,7 +139,8 @@ def from_json(cls: type[Spec], data: Mapping[str, Any]) -> Spec:
     """The spec that `to_json` wrote; raises `InvalidValue` on an unknown or a missing field, or where it is no spec at all."""
     require(dataclasses.is_dataclass(cls) and isinstance(data, Mapping), cls.__name__, data, "what a manifest holds")
     hints = field_types(cls)
-    unknown, missing = set(data) - set(hints) - {TYPE_KEY}, set(hints) - set(data) - set(added_fields(cls))
+    unknown = set(data) - set(hints) - {TYPE_KEY}
+    missing = set(hints) - set(data) - set(added_fields(cls))
     if unknown or missing:
         raise InvalidValue(f"{cls.__name__}: unknown fields {sorted(unknown)}, missing fields {sorted(missing)}")
     return cls(**{name: _revive(hint, data[name], name) for name, hint in hints.items() if name in data})
@@ -232,8 +233,7 @@ def override_all(spec: Spec, fields: Iterable[tuple[str, Any]]) -> Spec:
     for path, value in fields:
         head, _, rest = path.partition(".")
         if head not in field_types(type(spec)):
-            valid = ", ".join(flatten(spec)) or "no fields"
-            raise UnknownField(f"unknown field {path!r}: {type(spec).__name__} has {valid}", path)
+            raise UnknownField(str(unknown("field", path, flatten(spec))), path)
         if rest:
             parts.setdefault(head, []).append((rest, value))
         else:

@@ -1,7 +1,8 @@
 """Records: the tables of one run on disk, with a manifest that says how they were made.
 
 `RUNS/LAYER/SPEC_ID/seed_N/` holds `manifest.json` and one `.npz` a table (no pickle). It is written under another name
-and renamed when whole: a folder of that name is complete by construction. Nothing is overwritten.
+and renamed when whole: a folder of that name is complete by construction. Nothing is overwritten. Records that come with the
+package stand in bundles (`mechanisms.records.bundles`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mechanisms.records import bundles
+from mechanisms.records.bundles import Columns
 from mechanisms.records.columns import COLUMNS, SPEC_PREFIX, check, is_of_its_kind, to_array
 from mechanisms.records.provenance import provenance
 from mechanisms.records.specs import flatten, spec_id, to_json
@@ -44,8 +47,6 @@ FIELDS: dict[str, Any] = {
 RUNNING, FAILED, CHECKPOINT, PARTIAL, DAMAGED = "running", "failed", "checkpoint", "partial", "damaged"
 """What stands behind "seed_N." in the names of what is no record."""
 Tables = Mapping[str, "pd.DataFrame"]
-Columns = dict[str, np.ndarray]
-"""Column name → its values, all of one length."""
 
 
 class DamagedRecord(UserError):
@@ -58,7 +59,7 @@ class Unwritable(UserError):
 
 @dataclass(frozen=True)
 class Store:
-    """The records of one layer under a folder; those under `reference` are read where it has none of its own."""
+    """The records of one layer under a folder; those in the bundles of `reference` are read where it has none of its own."""
 
     root: Path
     layer: str
@@ -69,11 +70,22 @@ class Store:
         return self.root / self.layer / spec_id(spec) / f"seed_{seed}"
 
     def find(self, spec: Any, seed: int) -> Path:
-        """Where the record is read from: its own folder, or that of the reference where only this has it."""
+        """Where the record is read from: its own folder, or the bundle of the reference where only this has it."""
+        bundle = self._standing_in(spec, seed)
+        return self.folder(spec, seed) if bundle is None else bundle.path
+
+    def finds(self, spec: Any, seed: int) -> bool:
+        """Tell whether there is a record to read, its own or a committed one."""
+        return self.has(spec, seed) or self.is_committed(spec, seed)
+
+    def is_committed(self, spec: Any, seed: int) -> bool:
+        """Tell whether a committed record stands in for one that was not made here."""
+        return self._standing_in(spec, seed) is not None
+
+    def _standing_in(self, spec: Any, seed: int) -> bundles.Bundle | None:
         if self.reference is None or self.has(spec, seed):
-            return self.folder(spec, seed)
-        standing = self.reference / spec_id(spec) / f"seed_{seed}"
-        return standing if (standing / MANIFEST).is_file() else self.folder(spec, seed)
+            return None
+        return bundles.find(self.reference, (spec_id(spec), seed))
 
     def checkpoints(self, spec: Any, seed: int) -> Path:
         """The folder in which an unfinished run keeps what it needs to go on; it is not a record."""
@@ -142,11 +154,20 @@ class Store:
 
     def manifest(self, spec: Any, seed: int) -> dict[str, Any]:
         """The manifest of a record; raises `DamagedRecord` if it is unreadable or of other settings."""
-        return _manifest_of(self.find(spec, seed), (spec_id(spec), seed, to_json(spec)))
+        expected = (spec_id(spec), seed, to_json(spec))
+        bundle = self._standing_in(spec, seed)
+        if bundle is None:
+            return _manifest_of(self.folder(spec, seed), expected)
+        return _of_settings(_checked(bundle.manifest(expected[:2]), bundle.path), bundle.path, expected)
+
+    def columns(self, spec: Any, seed: int) -> dict[str, Columns]:
+        """Table name → columns of a record; raises `DamagedRecord` on any difference from what was written."""
+        manifest, bundle = self.manifest(spec, seed), self._standing_in(spec, seed)
+        return read_columns(self.folder(spec, seed), manifest) if bundle is None else bundle.tables((spec_id(spec), seed))
 
     def load(self, spec: Any, seed: int) -> dict[str, pd.DataFrame]:
-        """Table name → table of a record; raises `DamagedRecord` on any difference from what was written."""
-        return read_tables(self.find(spec, seed), self.manifest(spec, seed))
+        """As `columns`, each table as a data frame."""
+        return _framed(self.columns(spec, seed))
 
     def load_all(self, spec: Any, seeds: Iterable[int]) -> Iterator[tuple[int, dict[str, Columns]]]:
         """Each seed with its tables as arrays, of this store's own records of one spec: quick where there are very many.
@@ -183,7 +204,7 @@ class Store:
         for spec in specs:
             fields = spec_columns(flatten(spec)) | _test_images(spec)
             for seed in seeds:
-                if not (self.find(spec, seed) / MANIFEST).is_file():
+                if not self.finds(spec, seed):
                     raise UserError(f"no record of {spec_id(spec)} with seed {seed} under {self.root}")
                 part, manifest = self.load(spec, seed)[table], self.manifest(spec, seed)
                 new = fields | {name: manifest[name] for name in RUN_FIELDS if name in manifest}
@@ -220,14 +241,21 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest in a record's folder; raises `DamagedRecord` if it cannot be read, `UserError` if its schema is another."""
     try:
         manifest = read_json(folder / MANIFEST)
-        schema = manifest["schema"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError) as error:
         raise DamagedRecord(f"record {folder}: its manifest is damaged ({type(error).__name__})") from None
+    return _checked(manifest, folder)
+
+
+def _checked(manifest: Any, place: Path) -> dict[str, Any]:
+    try:
+        schema = manifest["schema"]
+    except (KeyError, TypeError) as error:
+        raise DamagedRecord(f"record {place}: its manifest is damaged ({type(error).__name__})") from None
     if schema != SCHEMA:
-        raise UserError(f"record {folder} has schema {schema}, this version reads {SCHEMA}: use the version that wrote it")
+        raise UserError(f"record {place} has schema {schema}, this version reads {SCHEMA}: use the version that wrote it")
     strange = [name for name, kind in FIELDS.items() if name not in manifest or not isinstance(manifest[name], kind)]
     if strange or not _is_git_state(manifest["git"]):
-        raise DamagedRecord(f"record {folder}: its manifest is damaged ({', '.join(strange) or 'git'})")
+        raise DamagedRecord(f"record {place}: its manifest is damaged ({', '.join(strange) or 'git'})")
     return dict(manifest)
 
 
@@ -238,17 +266,24 @@ def _is_git_state(value: Any) -> bool:
 
 def _manifest_of(folder: Path, expected: tuple[str, int, Any]) -> dict[str, Any]:
     """The manifest in a folder, which must be that of a spec's id, of a seed, and of a spec as JSON."""
-    manifest = read_manifest(folder)
+    return _of_settings(read_manifest(folder), folder, expected)
+
+
+def _of_settings(manifest: dict[str, Any], place: Path, expected: tuple[str, int, Any]) -> dict[str, Any]:
     if (manifest["spec_id"], manifest["seed"], manifest["spec"]) != expected:
-        raise DamagedRecord(f"record {folder}: its manifest is of other settings")
+        raise DamagedRecord(f"record {place}: its manifest is of other settings")
     return manifest
 
 
 def read_tables(folder: Path, manifest: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
     """Table name → table of a record; raises `DamagedRecord` on any difference from what the manifest says."""
+    return _framed(read_columns(folder, manifest))
+
+
+def _framed(tables: Mapping[str, Columns]) -> dict[str, pd.DataFrame]:
     import pandas as pd
 
-    return {name: pd.DataFrame(columns) for name, columns in read_columns(folder, manifest).items()}
+    return {name: pd.DataFrame(columns) for name, columns in tables.items()}
 
 
 def read_columns(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Columns]:

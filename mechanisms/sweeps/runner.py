@@ -18,13 +18,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from mechanisms.records.context import HERE, RunContext
 from mechanisms.records.specs import spec_id
 from mechanisms.records.status import survey
 from mechanisms.records.store import DamagedRecord, Store
 from mechanisms.records.suites import Layer
 from mechanisms.sweeps.executors import on_this_machine
 from mechanisms.sweeps.locks import Watch, owner_of, read
-from mechanisms.sweeps.worker import Outcome, Task, Unit, failed, perform, settings_of
+from mechanisms.sweeps.worker import Outcome, Task, Unit, failed, perform
 from mechanisms.system.processes import companions
 from mechanisms.system.progress import Progress, in_words, say
 from mechanisms.validation import UserError, require_whole
@@ -46,6 +47,7 @@ def run_all(
     jobs: int = 1,
     together: int = 1,
     executor: Callable[[], AbstractContextManager[Executor]] | None = None,
+    context: RunContext = HERE,
 ) -> int:
     """Makes every missing record of specs × seeds; returns how many were made.
 
@@ -56,6 +58,7 @@ def run_all(
         seeds: the replicates of each.
         jobs: processes of this machine, where no executor is given.
         together: runs that each worker makes in turn (a GPU that one small network cannot fill).
+        context: where and how runs compute.
         executor: makes the `concurrent.futures.Executor` to work with; called again if it broke.
 
     Raises:
@@ -71,7 +74,7 @@ def run_all(
         return 0
     store.require_writable()
     progress = Progress(layer.name, len(units), len(units) - len(missing), quiet=rank > 0)
-    sweep = Sweep(layer, store, missing, together, progress, marked=processes == 1)
+    sweep = Sweep(layer, store, missing, together, progress, context, marked=processes == 1)
     with progress:
         sweep.work(opener)
     return sweep.made
@@ -103,25 +106,38 @@ class Sweep:
     """One sweep under way: what is left to give out, what workers have, and what other sweeps are making."""
 
     def __init__(
-        self, layer: Layer, store: Store, units: list[Unit], together: int, progress: Progress, *, marked: bool = True
+        self,
+        layer: Layer,
+        store: Store,
+        units: list[Unit],
+        together: int,
+        progress: Progress,
+        context: RunContext,
+        *,
+        marked: bool = True,
     ) -> None:
         # Workers of a cluster have folders of their own to work in.
-        self.layer, self.store, self.together, self.progress = (
-            layer,
-            replace(store, root=store.root.absolute()),
-            together,
-            progress,
-        )
+        self.layer = layer
+        self.store = replace(store, root=store.root.absolute())
+        self.together = together
+        self.progress = progress
         self.name = uuid.uuid4().hex if marked else None
-        self.todo, self.waiting = deque(units), dict[Unit, Path]()
-        self.suspects, self.alone = deque[Unit](), False
+        self.todo = deque(units)
+        self.waiting = dict[Unit, Path]()
+        self.suspects = deque[Unit]()
+        self.alone = False
         self.given_out: dict[Future[list[Outcome]], tuple[Unit, ...]] = {}
         self.ended = queue.SimpleQueue[Future[list[Outcome]]]()
         self.stale: dict[Unit, bytes] = {}
         self.deaths = Counter[Unit]()
-        self.watch, self.looked = Watch(), time.monotonic()
-        self.made, self.found, self.failures, self.stopped = 0, 0, list[str](), ""
-        self.settings, self.command = settings_of(layer), (Path(sys.argv[0]).name, *sys.argv[1:])
+        self.watch = Watch()
+        self.looked = time.monotonic()
+        self.made = 0
+        self.found = 0
+        self.failures = list[str]()
+        self.stopped = ""
+        self.context = context.anywhere()
+        self.command = (Path(sys.argv[0]).name, *sys.argv[1:])
 
     def work(self, opener: Callable[[], AbstractContextManager[Executor]]) -> None:
         """Goes on until every unit has a record or has failed."""
@@ -170,7 +186,7 @@ class Sweep:
         """
         while group := self._next_group():
             stale = {unit: self.stale.pop(unit) for unit in group if unit in self.stale}
-            task = Task(self.layer, self.store, group, self.name, stale, self.settings, self.command)
+            task = Task(self.layer, self.store, group, self.name, stale, self.context, self.command)
             try:
                 future = executor.submit(perform, task)
             except BrokenExecutor:

@@ -53,8 +53,14 @@ class Progress:
     """Counts the runs of one sweep; a context manager that shows them."""
 
     def __init__(self, title: str, total: int, done: int, quiet: bool = False) -> None:
-        self.title, self.total, self.done, self.failed, self._quiet = title, total, done, 0, quiet
-        self._at_start, self._started, self._last_line = done, time.monotonic(), float("-inf")
+        self.title = title
+        self.total = total
+        self.done = done
+        self.failed = 0
+        self._quiet = quiet
+        self._at_start = done
+        self._started = time.monotonic()
+        self._last_line = float("-inf")
 
     def __enter__(self) -> Progress:
         if self.done and not self._quiet:

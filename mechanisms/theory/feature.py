@@ -29,8 +29,6 @@ from mechanisms.theory.refusals import (
 )
 from mechanisms.validation import require, require_choice
 
-Regime = tuple[AbstractUpdateRule, AbstractRegularizer]
-
 
 def momentum_gain(rule: AbstractUpdateRule) -> float:
     """1/(1 − μ): how much a constant direction is amplified; 1 for rules whose filter averages."""

@@ -1,4 +1,4 @@
-"""Closed forms for features of several factors and for layers: penalty exponent, balance, conservation, first passage.
+"""Closed forms for features of several factors and for layers: penalty exponent, balance, conservation.
 
 Symbols as in `mechanisms.theory.feature`. Each function says where it holds; each is tested against simulation or autograd.
 """
@@ -6,8 +6,6 @@ Symbols as in `mechanisms.theory.feature`. Each function says where it holds; ea
 from __future__ import annotations
 
 import numpy as np
-from scipy.integrate import quad
-from scipy.special import ndtr
 
 from mechanisms.law.arrays import Array
 from mechanisms.law.regularizers import AbstractRegularizer
@@ -86,21 +84,3 @@ def layer_sum(
     Under gradient flow, whatever the loss. Noise makes finite steps add η²|∂γ|² each: the sum then falls to a floor.
     """
     return balance_gap(start, steps, rule, regularizer, learning_rate=learning_rate)
-
-
-def first_passage_time(distance: float, spread: float, rate: float) -> float:
-    """Mean number of steps until a stationary fluctuation first reaches a barrier: death as first passage.
-
-    An Ornstein-Uhlenbeck process with relaxation `rate` (1/step) and stationary standard deviation `spread` that starts
-    at its mean, `distance` below the barrier: √(2π)/rate · ∫_0^b e^{x²/2} Φ(x) dx with b = distance/spread. Infinite
-    beyond b = 38, where e^{b²/2} overflows.
-
-    Source: Siegert 1951 (the mean first-passage integral), in units of the stationary deviation.
-    """
-    require_not_negative(distance=distance)
-    require_positive(spread=spread, rate=rate)
-    height = distance / spread
-    if height > 38:
-        return float("inf")
-    integral = quad(lambda x: np.exp(x * x / 2) * ndtr(x), 0, height)[0]
-    return float(np.sqrt(2 * np.pi) / rate * integral)

@@ -186,7 +186,9 @@ def _length(recipe: Recipe) -> str:
 
 
 def _death(recipe: Recipe) -> str:
-    critical, rare, assumed = threshold(recipe), ACTIVITIES[0], f"k = {recipe.curvature:g}, a = 1"
+    critical = threshold(recipe)
+    rare = ACTIVITIES[0]
+    assumed = f"k = {recipe.curvature:g}, a = 1"
     if critical is None:
         least = settles(recipe, recipe.regularizer, rare)
         return (

@@ -15,8 +15,10 @@ from figures.__main__ import main
 from figures.catalogue import Entry, names
 from figures.style import rule_label, save, styled
 from mechanisms.law.update_rules import AbstractUpdateRule
+from mechanisms.records import bundles
 from mechanisms.records.loading import load
 from mechanisms.records.specs import choices
+from mechanisms.records.store import Store
 from mechanisms.records.suites import FOUND, find_suite
 from mechanisms.sweeps.making import make
 from toy.engines.choice import INTERPRETED
@@ -176,7 +178,10 @@ def test_missing_full_scale_records_are_asked_for(tmp_path, capsys):
 def test_committed_records_stand_in_for_missing_ones_and_the_caption_says_so(tmp_path, monkeypatch, runs):
     need = Entry("digits_sparsity").needs[0]
     make(need, runs, jobs=1)
-    committed = replace(find_suite("full_scale"), reference=runs / "full_scale")
+    store = Store(runs, "full_scale")
+    records = [(s, seed) for s in mechanisms.records.loading.specs_of(need) for seed in need.numbers]
+    bundles.add(tmp_path / "reference" / "digits.npz", [(store.manifest(*one), store.columns(*one)) for one in records])
+    committed = replace(find_suite("full_scale"), reference=tmp_path / "reference")
     monkeypatch.setitem(FOUND, "full_scale", committed)
     place = ["--runs", str(tmp_path / "runs"), "--out", str(tmp_path), "--format", "png"]
     assert main(["draw", "digits_sparsity", *place]) == 0

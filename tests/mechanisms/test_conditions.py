@@ -53,7 +53,6 @@ REFUSED = {
         Adam(), L2(2500.0, "decoupled"), **RATE, effective_steps=100
     ),
     "a balance that grows": lambda: layer.balance_gap(1.0, 10, SGD(), L2(30.0), learning_rate=0.1),
-    "a barrier in no noise": lambda: layer.first_passage_time(1.0, 0.0, 0.1),
 }  # fmt: skip
 
 

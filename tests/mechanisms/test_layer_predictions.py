@@ -5,7 +5,7 @@ import pytest
 
 from mechanisms.law.regularizers import COUPLINGS, L2
 from mechanisms.law.update_rules import SGD, Adam
-from mechanisms.theory.layer import balance_gap, first_passage_time, layer_sum, measured_penalty_exponent, penalty_exponent
+from mechanisms.theory.layer import balance_gap, layer_sum, measured_penalty_exponent, penalty_exponent
 
 
 @pytest.mark.parametrize("factors", [2, 3, 4])
@@ -64,23 +64,3 @@ def test_sum_of_a_normalized_layer_under_gradient_descent():
         gamma = gamma - rate * (np.array(slope) + strength * gamma)
     predicted = layer_sum(start, 2000, SGD(), L2(strength=strength), learning_rate=rate)
     assert gamma @ gamma == pytest.approx(predicted, rel=5e-3)
-
-
-def test_first_passage_of_a_simulated_fluctuation():
-    """Mean passage time of 4,000 Ornstein-Uhlenbeck walks over a barrier 1.5 deviations away: 4.5 standard errors and 5 %."""
-    rate, height, rng = 1e-3, 1.5, np.random.default_rng(5)
-    x, alive, times = np.zeros(4000), np.ones(4000, bool), np.zeros(4000)
-    for step in range(1, 60_000):
-        x = x * (1 - rate) + np.sqrt(2 * rate) * rng.standard_normal(4000)
-        crossed = alive & (x > height)
-        times[crossed], alive[crossed] = step, False
-        if not alive.any():
-            break
-    # A walk looks only at whole steps: the barrier is in effect 0.583·√(2·rate) further away (Broadie et al. 1997).
-    predicted = first_passage_time(height + 0.5826 * np.sqrt(2 * rate), 1.0, rate)
-    assert not alive.any()
-    assert abs(times.mean() - predicted) < 4.5 * times.std() / np.sqrt(4000) + 0.05 * predicted
-
-
-def test_high_barriers_are_never_passed():
-    assert first_passage_time(100.0, 1.0, 1e-3) == float("inf")

@@ -32,7 +32,10 @@ def with_own_activations(module: nn.Module) -> nn.Module:
     for node in trace.graph.nodes:
         if node in hidden or (node.target in _DROPOUTS and node.kwargs["training"]):
             separated.add_submodule(f"own_{node.name}", _own(trace, node))
-            node.op, node.target, node.args, node.kwargs = "call_module", f"own_{node.name}", (node.all_input_nodes[0],), {}
+            node.op = "call_module"
+            node.target = f"own_{node.name}"
+            node.args = (node.all_input_nodes[0],)
+            node.kwargs = {}
     separated.recompile()
     return separated
 

@@ -16,7 +16,8 @@ class InvertedResidual(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, stride: int, expansion: int) -> None:
         super().__init__()
-        inner, self.is_residual = inputs * expansion, stride == 1 and inputs == outputs
+        inner = inputs * expansion
+        self.is_residual = stride == 1 and inputs == outputs
         self.chain = nn.Sequential()
         if expansion > 1:
             self._add(1, convolution(inputs, inner, 1))

@@ -13,7 +13,8 @@ class PaddedShortcut(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
-        self.missing, self.stride = outputs - inputs, stride
+        self.missing = outputs - inputs
+        self.stride = stride
 
     def forward(self, maps: Tensor) -> Tensor:
         """The maps, smaller and with more channels."""
@@ -30,8 +31,12 @@ class BasicBlock(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, stride: int, shortcut: nn.Module) -> None:
         super().__init__()
-        self.conv1, self.norm1, self.relu1 = convolution(inputs, outputs, 3, stride), nn.BatchNorm2d(outputs), nn.ReLU()
-        self.conv2, self.norm2, self.relu2 = convolution(outputs, outputs, 3), nn.BatchNorm2d(outputs), nn.ReLU()
+        self.conv1 = convolution(inputs, outputs, 3, stride)
+        self.norm1 = nn.BatchNorm2d(outputs)
+        self.relu1 = nn.ReLU()
+        self.conv2 = convolution(outputs, outputs, 3)
+        self.norm2 = nn.BatchNorm2d(outputs)
+        self.relu2 = nn.ReLU()
         self.shortcut = shortcut
 
     def forward(self, maps: Tensor) -> Tensor:
@@ -46,9 +51,15 @@ class Bottleneck(nn.Module):
 
     def __init__(self, inputs: int, inner: int, outputs: int, stride: int, shortcut: nn.Module) -> None:
         super().__init__()
-        self.conv1, self.norm1, self.relu1 = convolution(inputs, inner, 1), nn.BatchNorm2d(inner), nn.ReLU()
-        self.conv2, self.norm2, self.relu2 = convolution(inner, inner, 3, stride), nn.BatchNorm2d(inner), nn.ReLU()
-        self.conv3, self.norm3, self.relu3 = convolution(inner, outputs, 1), nn.BatchNorm2d(outputs), nn.ReLU()
+        self.conv1 = convolution(inputs, inner, 1)
+        self.norm1 = nn.BatchNorm2d(inner)
+        self.relu1 = nn.ReLU()
+        self.conv2 = convolution(inner, inner, 3, stride)
+        self.norm2 = nn.BatchNorm2d(inner)
+        self.relu2 = nn.ReLU()
+        self.conv3 = convolution(inner, outputs, 1)
+        self.norm3 = nn.BatchNorm2d(outputs)
+        self.relu3 = nn.ReLU()
         self.shortcut = shortcut
 
     def forward(self, maps: Tensor) -> Tensor:

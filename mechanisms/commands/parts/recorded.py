@@ -12,16 +12,21 @@ import numpy as np
 from mechanisms.law.regularizers import L2
 from mechanisms.law.torch_rules import TorchRule
 from mechanisms.measures.sparsity import CRITERIA
+from mechanisms.records.bundles import Columns
 from mechanisms.records.loading import Need, specs_of, store_of
 from mechanisms.records.specs import spec_id
-from mechanisms.records.store import Columns, Store, read_columns
+from mechanisms.records.store import Store
 from mechanisms.theory.outcomes import Outcome, expectation_row, expectations
 from mechanisms.theory.translation import DECAYED, Recipe, recipe_rows
 from mechanisms.validation import UserError
 
 SUITE, SHORT = "full_scale", ("preset=short",)
 SOURCES = {
-    "digits": (Need(SUITE, "early_prediction"), Need(SUITE, "digits"), Need(SUITE, "rescale", seeds=5)),
+    "digits": (
+        Need(SUITE, "early_prediction"),
+        Need(SUITE, "digits"),
+        *(Need(SUITE, name, seeds=5) for name in ("rescale", "matched_coupling")),
+    ),
     "photographs": tuple(Need(SUITE, name, SHORT) for name in ("optimizers", "decayed_parameters", "batch_size", "rescale")),
 }
 """Data → the experiments that trained on them; of a setting that several have, the first is read."""
@@ -78,7 +83,7 @@ def _ends(store: Store, spec: Any, seeds: tuple[int, ...], steps: int) -> Iterat
     criterion = CRITERIA["activation"]
     for seed in seeds:
         try:
-            tables = read_columns(store.find(spec, seed), store.manifest(spec, seed))
+            tables = store.columns(spec, seed)
         except UserError:
             continue
         features = tables["features"]
