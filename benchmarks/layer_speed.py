@@ -20,7 +20,7 @@ from toy.layer.simulate import run
 from toy.layer.spec import DTYPES, LayerSpec
 from toy.layer.task import Batches, exemplars, start
 
-REPLICATES, STEPS = 16, 600
+REPLICATES, STEPS = 16, 1500
 SIDE = 512
 """Rows and columns of a large matrix."""
 WHOLE = LayerSpec()
