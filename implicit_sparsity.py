@@ -2,13 +2,14 @@
 
 >>> import implicit_sparsity
 >>> sorted(implicit_sparsity.__all__)[:3]
-['Recipe', 'SparsityMonitor', '__version__']
+['Recipe', 'RunContext', 'SparsityMonitor']
 """
 
 from __future__ import annotations
 
 import importlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from mechanisms.records.loading import Need
+    from mechanisms.system.context import RunContext
 
 _HOMES = {
     "audit": "full_scale.removal",
@@ -25,6 +27,7 @@ _HOMES = {
     "shrink_training": "full_scale.removal",
     "SparsityMonitor": "full_scale.monitor",
     "Recipe": "mechanisms.theory.translation",
+    "RunContext": "mechanisms.system.context",
 }
 __all__ = [*_HOMES, "__version__", "draw", "load", "run", "translate", "verdicts"]  # noqa: PLE0604, F822, RUF100
 RUNS = Path("runs")
@@ -53,6 +56,7 @@ def run(
     table: str = "features",
     jobs: int = 1,
     runs: Path | str = RUNS,
+    context: RunContext | None = None,
     **fields: Any,
 ) -> pd.DataFrame:
     """Make the missing records of an experiment, then load them.
@@ -65,6 +69,7 @@ def run(
         table: which table of each record, such as "features" or "curve".
         jobs: worker processes.
         runs: folder of the records.
+        context: where and how to compute (`RunContext(device="cuda")`); by default on the CPU.
         fields: settings to change whose names have no dot, such as steps=50.
 
     Returns:
@@ -74,8 +79,9 @@ def run(
         UserError: a setting is not valid, or a run failed.
     """
     from mechanisms.sweeps.making import run as run_need
+    from mechanisms.system.context import HERE
 
-    return run_need(_need(experiment, overrides, suite, seeds, table, fields), Path(runs), jobs)
+    return run_need(_need(experiment, overrides, suite, seeds, table, fields), Path(runs), jobs, context or HERE)
 
 
 def load(
@@ -137,17 +143,23 @@ def translate(recipe: Any, *, runs: Path | str = RUNS) -> dict[str, Any]:
 
 def _need(experiment: str, overrides: tuple[str, ...], suite: str | None, seeds: int, table: str, fields: dict[str, Any]) -> Need:
     from mechanisms.records.loading import Need
-    from mechanisms.records.suites import find_suite, suite_names
-    from mechanisms.validation import InvalidValue, UserError, require_choice, require_whole
+    from mechanisms.records.suites import suite_names, suite_of
+    from mechanisms.validation import require_choice, require_whole
 
     require_whole("seeds", seeds, 1)
     if suite is not None:
         require_choice("suite", suite, suite_names())
-    asked = {name: find_suite(name).names() for name in ((suite,) if suite else suite_names())}
-    having = [name for name, experiments in asked.items() if experiment in experiments]
-    if not having:
-        raise InvalidValue(f"unknown experiment {experiment!r}: there are " + ", ".join(sorted(set().union(*asked.values()))))
-    if len(having) > 1:
-        raise UserError(f"{experiment!r} is an experiment of {' and of '.join(having)}: add suite={having[0]!r}, say")
     texts = (*overrides, *(f"{name}={json.dumps(value)}" for name, value in fields.items()))
-    return Need(having[0], experiment, texts, seeds, table)
+    return Need(suite_of(experiment, suite).name, experiment, texts, seeds, table)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line `implicit-sparsity`, which has the verbs of all packages; returns the exit status."""
+    from mechanisms.command_line.everything import Everything
+    from mechanisms.command_line.framework import call
+
+    return call(Everything(("toy", "full_scale", "mechanisms", "figures")), arguments)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

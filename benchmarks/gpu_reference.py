@@ -7,7 +7,6 @@ What the time limit cuts off goes on from its checkpoints when the same command 
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -37,7 +36,6 @@ def main() -> int:
 
     def run() -> None:
         require_above("--time-limit", options.time_limit, GRACE)
-        os.environ |= {"IMPLICIT_SPARSITY_DEVICE": "cuda", "IMPLICIT_SPARSITY_DATA": str(options.data.absolute())}
         options.out.mkdir(parents=True, exist_ok=True)
         end = time.monotonic() + options.time_limit - GRACE
         speeds = options.out / "gpu_speed.json"
@@ -45,7 +43,17 @@ def main() -> int:
             _require(_within(CORRECTNESS, end, None))
             _require(_within(["-m", "benchmarks.gpu_speed", "--json"], end, speeds))
         for experiment in RUNS:
-            words = [*experiment, "--seeds", "3", "--together", str(options.together), "--runs", str(options.out / "runs")]
+            where = ["--device", "cuda", "--data", str(options.data)]
+            words = [
+                *experiment,
+                *where,
+                "--seeds",
+                "3",
+                "--together",
+                str(options.together),
+                "--runs",
+                str(options.out / "runs"),
+            ]
             if _within(["-m", "full_scale", "run", *words], end, None) != 0:
                 say("cut off: the same command goes on")
                 return

@@ -22,8 +22,9 @@ from full_scale.models.basic_net import BasicNet
 from full_scale.training.context import chosen_device
 from full_scale.training.interleaved import run_together
 from full_scale.training.spec import TrainSpec
-from mechanisms.validation import UserError
+from mechanisms.system.context import RunContext
 
+ON_GPU = RunContext(device="cuda")
 SPEC = replace(ADAM, data=Synthetic(side=32, train_images=8000, test_images=100), network=BasicNet(width=1.0), probes=0)
 SIDE, REPEATS = 8192, 10
 STEPS = 300
@@ -33,7 +34,7 @@ def images_a_second(spec: TrainSpec, replicates: int, device: torch.device) -> f
     """Of replicates that are trained together, for long enough that their start does not count."""
     seconds = {}
     for steps in (STEPS // 3, STEPS):
-        units = [(replace(spec, steps=steps), seed, None) for seed in range(replicates)]
+        units = [(replace(spec, steps=steps), seed, None, ON_GPU) for seed in range(replicates)]
         seconds[steps] = _seconds(lambda units=units: list(run_together(units)), device)  # type: ignore[misc]
     steps = STEPS - STEPS // 3
     return replicates * steps * spec.batch_size / (seconds[STEPS] - seconds[STEPS // 3])
@@ -72,9 +73,7 @@ def _seconds(work: Callable[[], Any], device: torch.device) -> float:
 def main() -> None:
     """Prints one row for each number of replicates, at two batch sizes."""
     options = arguments(__doc__.partition("\n")[0])
-    device = chosen_device()
-    if device.type != "cuda":
-        raise UserError("no GPU is asked for: set IMPLICIT_SPARSITY_DEVICE=cuda, where there is one")
+    device = chosen_device(ON_GPU)
     best, rows = matmul_rate(device), []
     for batch, replicates in itertools.product((40, 512), (1, 4, 8)):
         spec = replace(SPEC, batch_size=batch)

@@ -1,7 +1,8 @@
 """The compiled layer model against the same layer in torch, all replicates at once with autograd, on one core.
 
-Both train the standard setting in float64 and float32: 16 replicates, Adam under coupled L2. Ours also splits every step into
-the forces of loss and regularizer and records ten moments. Run: python -m benchmarks.layer_speed
+Both train the standard setting in float64 and float32: 16 replicates, Adam under coupled L2. Ours also draws the exemplars and
+batches, splits every step into the forces of loss and regularizer and records ten moments. `share` is that of the multiply-adds
+that the same core makes in products of large matrices, in turn in the same run. Run: python -m benchmarks.layer_speed
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from toy.layer.simulate import run
 from toy.layer.spec import DTYPES, LayerSpec
 from toy.layer.task import Batches, exemplars, start
 
-REPLICATES, STEPS = 16, 300
+REPLICATES, STEPS = 16, 1500
+SIDE = 512
+"""Rows and columns of a large matrix."""
 WHOLE = LayerSpec()
 
 
@@ -65,12 +68,28 @@ def in_torch(spec: LayerSpec) -> Callable[[], Any]:
     return drive
 
 
+def multiply_adds(spec: LayerSpec) -> int:
+    """Those of one replicate and step: two products with the incoming weights, three with the outgoing ones."""
+    return (2 * spec.inputs + 3 * spec.outputs) * spec.features * spec.batch_size
+
+
 def compare(dtype: str, rounds: int) -> list[dict[str, Any]]:
-    """Rows for one working dtype: µs per replicate and step, ratio = peer / ours."""
+    """Rows for one working dtype: µs per replicate and step, ratio = peer / ours, share of the core's multiply-adds."""
     spec = LayerSpec(replicates=REPLICATES, steps=STEPS, dtype=dtype)
-    medians = seconds_in_turn({"ours": lambda: run(spec, 0), "torch": in_torch(spec)}, rounds)
-    each = {name: seconds / REPLICATES / STEPS * 1e6 for name, seconds in medians.items()}
-    return [{"name": f"{name}, {dtype}", "value": v, "unit": "µs", "ratio": v / each["ours"]} for name, v in each.items()]
+    large = np.random.default_rng(0).standard_normal((SIDE, SIDE)).astype(dtype)
+    sides = {"ours": lambda: run(spec, 0), "torch": in_torch(spec), "large matrices": lambda: large @ large}
+    *trainings, product = seconds_in_turn(sides, rounds).items()
+    rate, each = SIDE**3 / product[1], {name: seconds / REPLICATES / STEPS for name, seconds in trainings}
+    return [
+        {
+            "name": f"{name}, {dtype}",
+            "value": 1e6 * seconds,
+            "unit": "µs",
+            "ratio": seconds / each["ours"],
+            "share": multiply_adds(spec) / seconds / rate,
+        }
+        for name, seconds in each.items()
+    ]
 
 
 def main() -> None:

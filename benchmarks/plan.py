@@ -9,7 +9,6 @@ device that is named. Images are synthetic, of the size and number of classes of
 from __future__ import annotations
 
 import math
-import os
 import statistics
 import time
 from collections.abc import Callable
@@ -22,11 +21,12 @@ from benchmarks.gpu_speed import multiply_adds
 from benchmarks.timing import OneLineParser, add_json_argument
 from full_scale.data.synthetic import Synthetic
 from full_scale.measure.probes import observe
-from full_scale.suite import DEVICE, LAYER
-from full_scale.training.context import chosen_device, computing
+from full_scale.suite import LAYER
+from full_scale.training.context import computing
 from full_scale.training.loop import Training
 from full_scale.training.spec import TrainSpec
 from mechanisms.command_line.framework import print_rows
+from mechanisms.system.context import RunContext
 from mechanisms.system.progress import in_words
 
 STEPS, IMAGES, ROUNDS = 4, 200, 3
@@ -50,11 +50,11 @@ def seconds(action: Callable[[], Any], device: torch.device) -> float:
     return statistics.median(times)
 
 
-def unit_times(spec: TrainSpec, device: torch.device) -> tuple[float, float]:
+def unit_times(spec: TrainSpec, context: RunContext) -> tuple[float, float]:
     """Seconds of a step, and of measuring one image."""
     data = Synthetic(side=32, train_images=IMAGES, test_images=100)
     small = replace(spec, data=data, steps=(1 + ROUNDS) * STEPS, measurements=1, probes=0)
-    training = Training(small, 0)
+    training = Training(small, 0, context=context)
     steps = training.steps()
 
     def some() -> None:
@@ -62,8 +62,8 @@ def unit_times(spec: TrainSpec, device: torch.device) -> tuple[float, float]:
             next(steps)
 
     some()  # the first steps allocate
-    step = seconds(some, device) / STEPS
-    return step, seconds(lambda: observe(training.network, training.train), device) / IMAGES
+    step = seconds(some, training.device) / STEPS
+    return step, seconds(lambda: observe(training.network, training.train), training.device) / IMAGES
 
 
 def unit_seconds(spec: TrainSpec, step: float, image: float) -> float:
@@ -79,12 +79,11 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", help="torch device (%(default)s)")
     add_json_argument(parser)
     options = parser.parse_args()
-    os.environ[DEVICE.variable] = options.device
     specs = LAYER.specs("table1", ["preset=paper"])
-    device, rows = chosen_device(), []
+    context, rows = RunContext(device=options.device), []
     with computing():
         for spec in {spec.rule.name: spec for spec in specs if spec.rule.name in RULES}.values():
-            step, image = unit_times(spec, device)
+            step, image = unit_times(spec, context)
             told = {"step, ms": 1e3 * step, "measuring, ms an image": 1e3 * image}
             rows.append({"name": spec.rule.name, **told, "seconds": unit_seconds(spec, step, image)})
         work = multiply_adds(specs[0])

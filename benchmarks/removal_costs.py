@@ -1,30 +1,88 @@
-"""What an audit and a removal cost on Wide-ResNet-50-2 (69 million parameters): seconds and peak memory, each in a fresh process.
+"""What exact removal costs, in forward passes of the network: audit, shrink, and a cut within training; and peak memory.
 
-Memory is the high-water mark of the resident set, reset by Linux once the network is built, less what was resident then; over the
-size of the network, and with the network itself counted: python -m benchmarks.removal_costs [--threads 2] [--json]
+One image of 224 pixels (of 8, as the digits have, for BasicNet), one thread, CPU time; all sides in turn, medians. A step is one
+of training on 128 images.
+With --memory, seconds and peak memory on Wide-ResNet-50-2, each verb in a fresh process: the high-water mark of the resident set,
+reset by Linux once the network is built, less what was resident then, over the size of the network:
+python -m benchmarks.removal_costs [--rounds 3] [--memory] [--json]
 """
 
 from __future__ import annotations
 
-import argparse
+import copy
 import gc
+import importlib.util
 import json
+import platform
 import subprocess
 import sys
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
-from benchmarks.timing import OneLineParser, add_json_argument, report
+from benchmarks.removal_exactness import pruned_by_peer
+from benchmarks.timing import OneLineParser, add_json_argument, one_core, report, seconds_in_turn
 from full_scale import removal
-from tests.full_scale.removal.zoo import SHIFTS, zoo_network
+from full_scale.models.basic_net import BasicNet
+from tests.full_scale.removal.zoo import SHIFTS, randomize, zoo_network
 
 STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-SHARE, PIXELS = 0.3, 224
+BASIC = "basic_net 1/4"
+NETWORKS = (BASIC, "resnet18", "resnet50", "mobilenet_v3_large", "wide_resnet50_2")
+SHARE, SHIFT, PIXELS = 0.3, "+0.5", 224
 VERBS = ("audit", "shrink")
+SHAPE, BATCH = (1, 8, 8), 128
+
+
+def built(name: str) -> tuple[nn.Module, Tensor]:
+    """A network with dead features, in evaluation mode, and an image for it."""
+    if name != BASIC:
+        return zoo_network(name, SHARE, SHIFTS[SHIFT])[0].eval(), torch.randn(1, 3, PIXELS, PIXELS)
+    network = BasicNet(width=0.25).architecture(SHAPE, 10)
+    return randomize(network, SHARE, SHIFTS[SHIFT]).eval(), torch.randn(1, *SHAPE)
+
+
+def costs(name: str, rounds: int) -> dict[str, Any]:
+    """One row: seconds of a forward pass, and how many of it the others take."""
+    network, images = built(name)
+    optimizer = torch.optim.Adam(network.parameters())
+
+    @torch.no_grad()
+    def forward() -> None:
+        network(images)
+
+    sides: dict[str, Callable[[], Any]] = {
+        "forward": forward,
+        "audit": lambda: removal.audit(network, images),
+        "shrink": lambda: removal.shrink(network, images),
+        "cut": lambda: removal.shrink_training(network, optimizer, images),
+    }
+    if name == BASIC:
+        sides["step"] = _step_of(copy.deepcopy(network).train())
+    if importlib.util.find_spec("torch_pruning"):
+        sides["torch_pruning"] = lambda: pruned_by_peer(network, images)
+    seconds = seconds_in_turn(sides, rounds, time.process_time)
+    row: dict[str, Any] = {"network": name, "forward_ms": round(1e3 * seconds["forward"], 2)}
+    row |= {f"{side}_forwards": round(seconds[side] / seconds["forward"], 1) for side in sides if side not in ("forward", "step")}
+    row["cut_steps"] = round(seconds["cut"] / seconds["step"], 1) if "step" in seconds else None
+    return row | {"torch_pruning": "torch_pruning" in sides, "processor": platform.processor() or platform.machine()}
+
+
+def _step_of(network: nn.Module) -> Callable[[], None]:
+    optimizer = torch.optim.Adam(network.parameters())
+    images, labels = torch.randn(BATCH, *SHAPE), torch.randint(10, (BATCH,))
+
+    def step() -> None:
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(network(images), labels).backward()
+        optimizer.step()
+
+    return step
 
 
 def resident(field: str) -> int:
@@ -33,12 +91,9 @@ def resident(field: str) -> int:
     return int(line.split()[1]) * 1024
 
 
-def measured(verb: str, name: str, shift: str, threads: int) -> dict[str, Any]:
-    """One row: what a verb costs on a network, in this process."""
-    warnings.simplefilter("ignore")
-    torch.set_num_threads(threads)
-    network, _ = zoo_network(name, SHARE, SHIFTS[shift])
-    images = torch.randn(1, 3, PIXELS, PIXELS)
+def memory(verb: str) -> dict[str, Any]:
+    """One row: what a verb costs on the largest network, in this process."""
+    network, images = built(NETWORKS[-1])
     size = sum(parameter.numel() * parameter.element_size() for parameter in network.parameters())
     gc.collect()
     RESET.write_text("5")
@@ -46,8 +101,10 @@ def measured(verb: str, name: str, shift: str, threads: int) -> dict[str, Any]:
     getattr(removal, verb)(network, images)
     seconds, on_cpu = time.perf_counter() - started, time.process_time() - on_cpu
     above = (resident("VmHWM") - before) / size
-    row = {"verb": verb, "network": name, "shift": shift, "threads": threads, "MiB": size >> 20}
-    return row | {
+    return {
+        "verb": verb,
+        "network": NETWORKS[-1],
+        "MiB": size >> 20,
         "seconds": round(seconds, 1),
         "CPU_seconds": round(on_cpu, 1),
         "peak_over_network": round(above, 2),
@@ -56,20 +113,25 @@ def measured(verb: str, name: str, shift: str, threads: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Prints a row for each verb."""
+    """Prints a row for each network, or for each verb."""
     parser = OneLineParser(description=str(__doc__).partition("\n")[0])
     add_json_argument(parser)
-    parser.add_argument("--network", default="wide_resnet50_2", help="of torchvision (%(default)s)")
-    parser.add_argument("--shift", choices=tuple(SHIFTS), default="+0.5", help="of the dead features (%(default)s)")
-    parser.add_argument("--threads", type=int, default=2, help="of torch (%(default)s)")
-    parser.add_argument("--verb", choices=VERBS, help=argparse.SUPPRESS)
+    parser.add_argument("--rounds", type=int, default=3, help="times each side is run, in turn (%(default)s)")
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=NETWORKS, help="which ones (all)")
+    parser.add_argument("--memory", nargs="?", const="all", choices=("all", *VERBS), help="of one verb, or of both")
     options = parser.parse_args()
-    if options.verb is not None:
-        print(json.dumps(measured(options.verb, options.network, options.shift, options.threads)))
-        return
-    own = [sys.executable, "-m", "benchmarks.removal_costs", *sys.argv[1:], "--verb"]
-    rows = [subprocess.run([*own, verb], capture_output=True, text=True, check=True).stdout for verb in VERBS]
-    report([json.loads(row.splitlines()[-1]) for row in rows], options.json)
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+    if options.memory is None:
+        one_core()
+        rows = [costs(name, options.rounds) for name in options.networks]
+    elif options.memory != "all":
+        rows = [memory(options.memory)]
+    else:
+        own = [sys.executable, "-m", "benchmarks.removal_costs", "--json", "--memory"]
+        texts = [subprocess.run([*own, verb], capture_output=True, text=True, check=True).stdout for verb in VERBS]
+        rows = [row for text in texts for row in json.loads(text)]
+    report(rows, options.json)
 
 
 if __name__ == "__main__":

@@ -54,16 +54,18 @@ def processor() -> str:
     return names[0] if names else platform.machine()
 
 
-def seconds_in_turn(sides: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
-    """Name → median seconds of each side: once to warm up, then `rounds` times in turn."""
+def seconds_in_turn(
+    sides: dict[str, Callable[[], Any]], rounds: int, clock: Callable[[], float] = time.perf_counter
+) -> dict[str, float]:
+    """Name → median seconds of each side by a clock: once to warm up, then `rounds` times in turn."""
     for side in sides.values():
         side()
     times: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(rounds):
         for name, side in sides.items():
-            started = time.perf_counter()
+            started = clock()
             side()
-            times[name].append(time.perf_counter() - started)
+            times[name].append(clock() - started)
     return {name: statistics.median(values) for name, values in times.items()}
 
 

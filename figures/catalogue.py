@@ -18,7 +18,8 @@ from figures.benchmark_tables import BenchmarkTable
 from mechanisms.records.loading import Need, is_reference, load, manifests, on_record
 from mechanisms.records.provenance import provenance
 from mechanisms.sweeps.making import prepare
-from mechanisms.validation import InvalidValue
+from mechanisms.system.context import HERE, RunContext
+from mechanisms.validation import unknown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -50,7 +51,7 @@ class Entry:
 
     def __post_init__(self) -> None:
         if self.name not in names():
-            raise InvalidValue(f"unknown figure {self.name!r}: there are " + ", ".join(names()))
+            raise unknown("figure", self.name, names())
 
     @functools.cached_property
     def module(self) -> ModuleType:
@@ -87,9 +88,9 @@ class Entry:
             common = there if common is None else common & there
         return replace(self, seeds=tuple(sorted(common))) if common else self
 
-    def prepare(self, runs: Path, *, jobs: int = 1, run_missing: bool = False) -> None:
+    def prepare(self, runs: Path, *, jobs: int = 1, run_missing: bool = False, context: RunContext = HERE) -> None:
         """Make missing toy records, and the others too if told to; else raise `MissingRecords` with their commands."""
-        prepare(self.needs, runs, jobs=jobs, run_missing=run_missing)
+        prepare(self.needs, runs, jobs=jobs, run_missing=run_missing, context=context)
 
     def draw(self, runs: Path) -> Figure:
         """Draw it from its records, in the style that is set; a foot line says where committed ones are shown."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 
@@ -30,15 +31,18 @@ class Gallery:
         self.out = out
         self.runs = runs
 
-    def write(self, chosen: Sequence[str] = (), *, jobs: int, run_missing: bool) -> list[dict[str, str]]:
-        """Draws what has its records, of the chosen figures or of all, and writes the page; a row for each figure."""
+    def write(self, chosen: Sequence[str] = (), **making: Any) -> list[dict[str, str]]:
+        """Draws what has its records, of the chosen figures or of all, and writes the page; a row for each figure.
+
+        `making` is as `Entry.prepare` takes it.
+        """
         parts = [HEAD]
         rows = []
         lacking = []
         for name in chosen or names():
             entry = Entry(name)
             try:
-                entry.prepare(self.runs, jobs=jobs, run_missing=run_missing)
+                entry.prepare(self.runs, **making)
             except MissingRecords:
                 lacking.append(f"* **{entry.title}** `{name}` needs {_listed(entry.commands)}")
                 rows.append({"figure": name, "file": "left out: records are missing"})

@@ -2,20 +2,9 @@
 
 from __future__ import annotations
 
-import click
-
-from mechanisms.command_line.options import runs_option, together
 from mechanisms.validation import require
 
 FORMATS = ("svg", "pdf", "png")
-
-
-record_options = together(
-    runs_option,
-    click.option("--jobs", type=click.IntRange(1), default=1, metavar="N", help="Processes that make records (default: 1)."),
-    click.option("--run-missing", is_flag=True, help="Make missing full-scale records too."),
-)
-"""Where records are, and how missing ones are made."""
 
 
 def require_width(width: float | None) -> float:

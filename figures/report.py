@@ -22,6 +22,7 @@ from mechanisms.pages.evidence import MISSING, Evidence, Judged
 from mechanisms.records.loading import Need, missing
 from mechanisms.records.provenance import provenance
 from mechanisms.sweeps.making import make
+from mechanisms.system.context import HERE, RunContext
 
 VERDICTS = (SUPPORTED, REFUTED, UNDECIDED, MISSING)
 
@@ -29,9 +30,10 @@ VERDICTS = (SUPPORTED, REFUTED, UNDECIDED, MISSING)
 class Report:
     """Everything that the page shows, from the records under one folder."""
 
-    def __init__(self, runs: Path, jobs: int = 1) -> None:
+    def __init__(self, runs: Path, jobs: int = 1, context: RunContext = HERE) -> None:
         self.runs = runs
         self.jobs = jobs
+        self.context = context
         self.evidence = Evidence(runs)
 
     def make(self, *, run_missing: bool) -> None:
@@ -40,7 +42,7 @@ class Report:
         needs += [need for hypothesis in all_hypotheses().values() for need in hypothesis.needs]
         for need in dict.fromkeys(needs):
             if need.layer == "toy" or (run_missing and missing(need, self.runs)):
-                make(need, self.runs, self.jobs)
+                make(need, self.runs, self.jobs, self.context)
 
     @functools.cached_property
     def chapters(self) -> list[tuple[str, list[Judged]]]:

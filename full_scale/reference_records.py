@@ -22,7 +22,7 @@ import pandas as pd
 from full_scale.run_types import spec_of
 from full_scale.suite import LAYER
 from mechanisms.command_line.framework import Words, call, print_rows, verb
-from mechanisms.command_line.options import Chosen, experiment_options, runs_option
+from mechanisms.command_line.options import Chosen, experiment_options, option, runs_option
 from mechanisms.records import bundles
 from mechanisms.records.columns import COLUMNS, check, to_array
 from mechanisms.records.specs import parse_override, spec_id
@@ -43,6 +43,7 @@ UNREAD = {
 }
 """Columns that no figure and no verdict reads: left out, but for columns of the features that are asked for by name."""
 REFERENCE = Path(__file__).parent / "reference"
+PROGRAM = "python -m full_scale.reference_records"
 
 
 def rounded(values: np.ndarray) -> np.ndarray:
@@ -119,10 +120,10 @@ def bundle_of(experiment: str, overrides: Iterable[str]) -> str:
     return experiment if preset == PRESETS[0] else f"{experiment}-{preset}"
 
 
-@verb("digits --seeds 3 --runs runs", "table1 preset=short --seeds 3 --last-step --columns scale shift")
+@verb("digits --seeds 3 --runs runs", "table1 preset=short --seeds 3 --last-step --columns scale shift", name=PROGRAM)
 @experiment_options
-@click.option("--last-step", is_flag=True, help="Of the features only the last step.")
-@click.option("--columns", cls=Words, type=click.Choice(tuple(COLUMNS)), metavar="NAME...", help="Of the features only these.")
+@option("--last-step", "Of the features only the last step.")
+@option("--columns NAME...", "Of the features only these.", cls=Words, type=click.Choice(tuple(COLUMNS)))
 @runs_option
 def command(chosen: Chosen, last_step: bool, columns: tuple[str, ...], runs: Path) -> None:
     """Copy the records of an experiment that are there."""
@@ -134,4 +135,4 @@ def command(chosen: Chosen, last_step: bool, columns: tuple[str, ...], runs: Pat
 
 
 if __name__ == "__main__":
-    sys.exit(call(command, "python -m full_scale.reference_records", obj=LAYER))
+    sys.exit(call(command, obj=LAYER))

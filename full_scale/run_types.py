@@ -12,8 +12,9 @@ from full_scale.pruning.spec import EarlySpec, MatchedSpec, PruningSpec
 from full_scale.training.spec import TrainSpec
 from mechanisms.records.kinds import Kind, Kinds
 from mechanisms.records.suites import resolve
+from mechanisms.system.context import HERE, RunContext
 
-Unit = tuple[Any, int, Path | None]
+Unit = tuple[Any, int, Path | None, RunContext]
 
 
 KINDS = Kinds(
@@ -36,14 +37,14 @@ def spec_of(data: dict[str, Any]) -> Any:
         return KINDS.read(data)
 
 
-def run(spec: Any, seed: int, checkpoints: Path | None = None) -> Any:
+def run(spec: Any, seed: int, checkpoints: Path | None = None, context: RunContext = HERE) -> Any:
     """The tables of one run of any kind, and what its manifest should say."""
-    return KINDS.run(spec, seed, checkpoints)
+    return KINDS.run(spec, seed, checkpoints, context)
 
 
 def run_together(units: Sequence[Unit]) -> Iterator[Any]:
     """As `full_scale.training.interleaved.run_together`; kinds other than trainings run one after another."""
-    if all(isinstance(spec, TrainSpec) for spec, _, _ in units):
+    if all(isinstance(unit[0], TrainSpec) for unit in units):
         yield from resolve("full_scale.training.interleaved:run_together")(units)
         return
     for number, unit in enumerate(units):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import math
+from collections.abc import Iterable
 from typing import cast
 
 
@@ -25,6 +27,18 @@ def first_line(problem: BaseException) -> str:
     except Exception:  # of somebody's own class
         said = ""
     return (said or type(problem).__name__).splitlines()[0][:200]
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> InvalidValue:
+    """Make the error for a name that is none of the known ones; it says which one is near.
+
+    >>> print(unknown("figure", "deacy", ["decay", "forces"]))
+    unknown figure 'deacy': did you mean decay? There are decay, forces
+    """
+    names = list(known)
+    near = difflib.get_close_matches(name, names, 1)
+    told = f"did you mean {near[0]}? There" if near else "there"
+    return InvalidValue(f"unknown {what} {name!r}: {told} are {', '.join(names) or 'none'}")
 
 
 def require(condition: bool, field: str, value: object, valid: str) -> None:

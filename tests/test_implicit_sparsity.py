@@ -41,6 +41,12 @@ def test_run_makes_and_load_finds(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(made, found)
 
 
+def test_a_run_computes_where_its_context_says(tmp_path: Path) -> None:
+    elsewhere = implicit_sparsity.RunContext(device="quantum")
+    with pytest.raises(UserError, match="--device quantum cannot be used here"):
+        implicit_sparsity.run("digits", seeds=1, runs=tmp_path, steps=2, context=elsewhere)
+
+
 def test_committed_records_are_loaded_in_one_line(tmp_path: Path) -> None:
     found = implicit_sparsity.load("digits", runs=tmp_path, table="curve")
     assert set(found["seed"]) == {0, 1, 2}

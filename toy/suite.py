@@ -11,4 +11,5 @@ LAYER = Layer(
     read_spec="toy.run_types:spec_of",
     quick=True,
     example="decay",
+    about="Features under one law",
 )

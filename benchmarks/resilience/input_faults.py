@@ -91,8 +91,7 @@ def in_this_process(command: Command, place: Path) -> tuple[int, str]:
     os.chdir(place)
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(errors), environment(settings(place)):
-            words = [verb, *command.words]
-            status = main.main(words) if package != "toy" else main.main(main.LAYER, words)
+            status = main.main([verb, *command.words])
     except SystemExit as leaving:
         status = leaving.code if isinstance(leaving.code, int) else 1
     except Exception as error:  # anything else reaches the user as a traceback

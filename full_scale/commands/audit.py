@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import click
-
 from full_scale.commands.parts.arguments import Given, asked_by, network_options
 from mechanisms.command_line.framework import verb
+from mechanisms.command_line.options import option
 
 
 @verb("resnet20 --weights mine.safetensors --input 1,3,32,32", "mynets:make width=2 --weights mine.pt --input 1,3,224,224")
 @network_options
-@click.option("--out", type=Path, metavar="FILE.json", help="Also write the audit there.")
+@option("--out FILE.json", "Also write the audit there.", type=Path)
 def command(given: Given, out: Path | None, force: bool, as_json: bool) -> None:
     """Tell which filters of a trained network are dead, and why.
 

@@ -5,23 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import click
-
 from full_scale.commands.parts.arguments import Given, asked_by, network_options
 from mechanisms.command_line.framework import verb
+from mechanisms.command_line.options import option
+
+FILES = "FILE.safetensors, FILE.pt2 or FILE.onnx"
 
 
 @verb("resnet20 --weights mine.pt --input 1,3,32,32 --out small.safetensors", "mynets:make --input 1,3,224,224 --out small")
 @network_options
-@click.option("--silent", is_flag=True, help="Also remove what is only silent on --data; not exact elsewhere.")
-@click.option("--multiple-of", type=int, default=1, show_default=True, metavar="K", help="Keep channels in multiples of this.")
-@click.option("--tolerance", type=float, metavar="X", help="Largest relative difference that is allowed.")
-@click.option(
-    "--out",
-    type=Path,
-    metavar="FILE",
-    help="Write it to FILE.safetensors, FILE.pt2 or FILE.onnx and the report to FILE.json; a folder gets the first two.",
-)
+@option("--silent", "Also remove what is only silent on --data; not exact elsewhere.")
+@option("--multiple-of K", "Keep channels in multiples of this.", 1)
+@option("--tolerance X", "Largest relative difference that is allowed.", type=float)
+@option("--out FILE", f"Write it to {FILES} and the report to FILE.json; a folder gets the first two.", type=Path)
 def command(given: Given, out: Path | None, force: bool, as_json: bool, **how: Any) -> None:
     """Make a smaller network that computes the same function, without its dead filters, and check that it does.
 

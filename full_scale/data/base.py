@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+from mechanisms.system.context import RunContext
 from mechanisms.validation import UserError
 
 if TYPE_CHECKING:
@@ -128,8 +129,12 @@ class AbstractDataset(abc.ABC):
 
     @abc.abstractmethod
     def load(self) -> Data:
-        """The data, the same in every call and under every seed.
+        """The data, the same in every call and under every seed; sets with files look for them in the folder `data`.
 
         Raises:
             UserError: files are missing or damaged.
         """
+
+    def load_for(self, context: RunContext) -> Data:
+        """As `load`; sets with files look for them where a run has them, and fetch them if it may."""
+        return self.load()

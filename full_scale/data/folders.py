@@ -15,8 +15,9 @@ import numpy as np
 
 from full_scale.data.base import AbstractDataset, Data, require_two_classes
 from full_scale.data.files.decoding import SUFFIXES, ImageFiles
-from full_scale.data.files.location import Source, data_folder, download_allowed, missing, present, verified
+from full_scale.data.files.location import Source, missing, present, verified, with_files
 from full_scale.data.files.unpacking import unpack
+from mechanisms.system.context import HERE, RunContext
 from mechanisms.system.progress import say
 from mechanisms.validation import UserError, require, require_choice, require_whole
 
@@ -48,27 +49,31 @@ class AbstractFolderDataset(AbstractDataset):
         return (3, self.side, self.side)
 
     @abc.abstractmethod
-    def root(self) -> Path:
-        """The folder that has `train` in it."""
+    def root(self, data: Path) -> Path:
+        """The folder that has `train` in it, in or below the data folder."""
 
     @abc.abstractmethod
     def list_test(self, root: Path, classes: list[str]) -> Listing:
         """The test images."""
 
     def load(self) -> Data:
-        """See `AbstractDataset`; files are listed once a process."""
-        root = self.root().absolute()
-        train, test = _listed(self, root)
-        require_two_classes(f"data={self.name}", np.array([label for _, label in train]))
-        return Data(train=self._examples(root, train), test=self._examples(root, test))
+        """See `AbstractDataset`."""
+        return self.load_for(HERE)
 
-    def _examples(self, root: Path, listing: Listing) -> ImageFiles:
+    def load_for(self, context: RunContext) -> Data:
+        """See `AbstractDataset`; files are listed once a process."""
+        root = with_files(lambda: self.root(context.data), context.download).absolute()
+        train, test = _listed(self, root, context.decoders)
+        require_two_classes(f"data={self.name}", np.array([label for _, label in train]))
+        return Data(*(self._examples(root, part, context.decoders) for part in (train, test)))
+
+    def _examples(self, root: Path, listing: Listing, decoders: int | None) -> ImageFiles:
         import torch
 
         names = np.array([os.fsencode(name) for name, _ in listing])
-        return ImageFiles(root, names, torch.tensor([label for _, label in listing]), self.side)
+        return ImageFiles(root, names, torch.tensor([label for _, label in listing]), self.side, decoders=decoders)
 
-    def listings(self, root: Path) -> tuple[Listing, Listing]:
+    def listings(self, root: Path, decoders: int | None) -> tuple[Listing, Listing]:
         """Training and test images as their sizes announce them, without those that are to be skipped."""
         classes = class_names(root / "train")
         if len(classes) != self.classes:
@@ -77,26 +82,28 @@ class AbstractFolderDataset(AbstractDataset):
         for part, announced in zip(parts, (self.train_size, self.test_size), strict=True):
             if announced is not None and len(part) != announced:
                 raise UserError(f"data={self.name}: {len(part)} images in {root} and not {announced}: {self.advice}")
-        return parts if self.unreadable == "refuse" else (self._readable(root, parts[0]), self._readable(root, parts[1]))
+        if self.unreadable == "refuse":
+            return parts
+        return self._readable(root, parts[0], decoders), self._readable(root, parts[1], decoders)
 
-    def _readable(self, root: Path, listing: Listing) -> Listing:
-        damaged = self._examples(root, listing).unreadable()
+    def _readable(self, root: Path, listing: Listing, decoders: int | None) -> Listing:
+        damaged = self._examples(root, listing, decoders).unreadable()
         for row, reason in damaged.items():
             say(f"skipped {root / listing[row][0]} ({reason})")
         return [image for row, image in enumerate(listing) if row not in damaged]
 
 
 @functools.lru_cache(maxsize=2)
-def _listed(dataset: AbstractFolderDataset, root: Path) -> tuple[Listing, Listing]:
-    return dataset.listings(root)
+def _listed(dataset: AbstractFolderDataset, root: Path, decoders: int | None) -> tuple[Listing, Listing]:
+    return dataset.listings(root, decoders)
 
 
-def first_with_train(dataset: str, folders: list[Path], layout: str, fetchable: bool = False) -> Path:
+def first_with_train(dataset: str, folders: list[Path], layout: str, archives: tuple[Source, ...] = ()) -> Path:
     """The first of these folders with a folder `train` in it; raises `UserError` that says what to put where."""
     for folder in folders:
         if (folder / "train").is_dir():
             return folder
-    raise missing(dataset, folders[0], layout, fetchable)
+    raise missing(dataset, folders[0], layout, archives, into=folders[-1])
 
 
 def class_names(folder: Path) -> list[str]:
@@ -185,9 +192,9 @@ class ImageFolder(AbstractFolderDataset):
         inside = self.folder and not Path(self.folder).is_absolute() and ".." not in Path(self.folder).parts
         require(bool(inside), "data.folder", self.folder, "a path below the data folder")
 
-    def root(self) -> Path:
+    def root(self, data: Path) -> Path:
         """See `AbstractFolderDataset`."""
-        return first_with_train(self.name, [data_folder() / self.folder], "train/CLASS/IMAGE and test/CLASS/IMAGE")
+        return first_with_train(self.name, [data / self.folder], "train/CLASS/IMAGE and test/CLASS/IMAGE")
 
     def list_test(self, root: Path, classes: list[str]) -> Listing:
         """See `AbstractFolderDataset`."""
@@ -220,14 +227,12 @@ class AbstractImageNet(AbstractFolderDataset):
         """See `AbstractDataset`; None where damaged images are skipped."""
         return self.sizes[1] if self.unreadable == "refuse" else None
 
-    def root(self) -> Path:
-        """See `AbstractFolderDataset`."""
-        folder = data_folder()
-        places, fetchable = [folder / self.unpacked, folder], bool(self.archive.address)
-        if fetchable and download_allowed() and not any((place / "train").is_dir() for place in places):
-            present(folder, (self.archive,))
-            unpack(verified(folder, self.archive), places[0], re.compile(self.members))
-        return first_with_train(self.name, places, "the folders train and val of the unpacked set", fetchable)
+    def root(self, data: Path) -> Path:
+        """See `AbstractFolderDataset`; an archive that was fetched is unpacked."""
+        places, archives = [data / self.unpacked, data], (self.archive,) if self.archive.address else ()
+        if archives and present(data, archives) and not any((place / "train").is_dir() for place in places):
+            unpack(verified(data, self.archive), places[0], re.compile(self.members))
+        return first_with_train(self.name, places, "the folders train and val of the unpacked set", archives)
 
     def list_test(self, root: Path, classes: list[str]) -> Listing:
         """See `AbstractFolderDataset`; by `val/val_annotations.txt` where there is one, else by class folders."""

@@ -141,7 +141,7 @@ def _read_idx(
     """Both parts of four idx files, packed or plain; packed ones must be those published where `known` does not cover all."""
     covered = sum(known.end - known.first for known in dataset.known) == dataset.stored_train + dataset.stored_test
     if not _all_there(folder) and not present(folder, sources):
-        raise missing(dataset.name, folder, ", ".join(source.name for source in sources) + f" (or {otherwise})", fetchable=True)
+        raise missing(dataset.name, folder, ", ".join(source.name for source in sources) + f" (or {otherwise})", sources)
     arrays = []
     for source in sources:
         plain = folder / source.name.removesuffix(".gz")

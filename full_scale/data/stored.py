@@ -13,7 +13,8 @@ import numpy as np
 
 from full_scale.data.arrays import Stored, prepared
 from full_scale.data.base import AbstractDataset, Data, require_two_classes
-from full_scale.data.files.location import data_folder
+from full_scale.data.files.location import with_files
+from mechanisms.system.context import HERE, RunContext
 from mechanisms.validation import UserError, require, require_at_least, require_between, require_whole
 
 SETS_IN_MEMORY = 2
@@ -90,8 +91,12 @@ class AbstractStoredDataset(AbstractDataset):
         """The training and the test part as they are in the files of a folder."""
 
     def load(self) -> Data:
+        """See `AbstractDataset`."""
+        return self.load_for(HERE)
+
+    def load_for(self, context: RunContext) -> Data:
         """See `AbstractDataset`; the files are read once a process, the arrays of the last sets are kept."""
-        train, test = _read(type(self), data_folder().absolute())
+        train, test = with_files(lambda: _read(type(self), context.data.absolute()), context.download)
         selected = self._selected(train, "train_images", self.train_images, self.stored_train)
         require_two_classes(f"data={self.name}", selected.labels)
         return prepared(

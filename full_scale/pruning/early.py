@@ -10,9 +10,10 @@ from full_scale.pruning.spec import EarlySpec
 from full_scale.training.context import computing
 from full_scale.training.loop import Tables, Training, training_memory
 from mechanisms.measures.sparsity import inactive
+from mechanisms.system.context import HERE, RunContext
 
 
-def run(spec: EarlySpec, seed: int, checkpoints: Path | None = None) -> tuple[Tables, dict[str, Any]]:
+def run(spec: EarlySpec, seed: int, checkpoints: Path | None = None, context: RunContext = HERE) -> tuple[Tables, dict[str, Any]]:
     """The tables of one training, and `moments`: a row for each feature at each moment, with `dies`.
 
     The training is the one that `full_scale.training.loop.run` makes, to the bit.
@@ -21,7 +22,7 @@ def run(spec: EarlySpec, seed: int, checkpoints: Path | None = None) -> tuple[Ta
         UserError: as `full_scale.training.loop.run`.
     """
     with computing(), training_memory(spec.train):
-        training = Training(spec.train, seed, checkpoints)
+        training = Training(spec.train, seed, checkpoints, context)
         training.tables["moments"] = []
         for done in training.steps():
             if done in spec.steps():

@@ -35,6 +35,7 @@ from mechanisms.measures.criteria import score
 from mechanisms.measures.ranking import count_of, removal_order, removed
 from mechanisms.measures.sparsity import CRITERIA as KINDS_OF_DEATH
 from mechanisms.measures.sparsity import inactive
+from mechanisms.system.context import HERE, RunContext
 
 LATENCY_IMAGES = 32
 """Images of the call that is timed."""
@@ -42,7 +43,7 @@ TIMED_CALLS = 51
 Result = tuple[Tables, dict[str, Any]]
 
 
-def run(spec: PruningSpec, seed: int, checkpoints: Path | None = None) -> Result:
+def run(spec: PruningSpec, seed: int, checkpoints: Path | None = None, context: RunContext = HERE) -> Result:
     """The tables of one training and of what is pruned from it, and what the manifest should say.
 
     Only the training itself has checkpoints.
@@ -51,7 +52,7 @@ def run(spec: PruningSpec, seed: int, checkpoints: Path | None = None) -> Result
         UserError: a criterion cannot be measured on this network, or as `full_scale.training.loop.run`.
     """
     with computing(), training_memory(spec.train):
-        bench = Bench(spec, finished(Training(spec.train, seed, checkpoints)))
+        bench = Bench(spec, finished(Training(spec.train, seed, checkpoints, context)))
         bench.controls()
         if "implicit" in spec.protocols:
             bench.implicit()
@@ -64,7 +65,7 @@ def run(spec: PruningSpec, seed: int, checkpoints: Path | None = None) -> Result
         return bench.result()
 
 
-def run_matched(spec: MatchedSpec, seed: int, checkpoints: Path | None = None) -> Result:
+def run_matched(spec: MatchedSpec, seed: int, checkpoints: Path | None = None, context: RunContext = HERE) -> Result:
     """The tables of both trainings of a `MatchedSpec` and of what is pruned from them, told apart by `network`."""
     procedure = _procedure(spec)
     with computing(), training_memory(spec.train):
@@ -75,7 +76,7 @@ def run_matched(spec: MatchedSpec, seed: int, checkpoints: Path | None = None) -
             own = dataclasses.replace(procedure, train=getattr(spec, name))
             if name == "train":
                 own = dataclasses.replace(own, scratch_criteria=())
-            bench = Bench(own, finished(Training(own.train, seed, folder)))
+            bench = Bench(own, finished(Training(own.train, seed, folder, context)))
             bench.controls()
             if name == "train":
                 target = bench.implicit()
@@ -224,7 +225,15 @@ class Bench:
         return self._done(spec, network)
 
     def _done(self, spec: TrainSpec, network: BuiltNetwork) -> Training:
-        return finished(Training(spec, self.seed, network=network, data=Data(self.training.train, self.training.test)))
+        return finished(
+            Training(
+                spec,
+                self.seed,
+                context=self.training.context,
+                network=network,
+                data=Data(self.training.train, self.training.test),
+            )
+        )
 
     def _from_scratch(self, module: torch.nn.Module, steps: int) -> tuple[float, float]:
         """Errors of a shape trained from fresh weights, once for each shape; there is none before."""

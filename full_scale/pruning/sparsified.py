@@ -20,9 +20,12 @@ from mechanisms.measures.matched_error import BY_ITSELF
 from mechanisms.measures.ranking import count_of, removal_order, removed
 from mechanisms.measures.removal_scores import SCORES
 from mechanisms.measures.sparsity import inactive
+from mechanisms.system.context import HERE, RunContext
 
 
-def run(spec: SparsifiedSpec, seed: int, checkpoints: Path | None = None) -> tuple[Tables, dict[str, Any]]:
+def run(
+    spec: SparsifiedSpec, seed: int, checkpoints: Path | None = None, context: RunContext = HERE
+) -> tuple[Tables, dict[str, Any]]:
     """The tables of the training and `removal`, one row a score and ratio, and what the manifest should say.
 
     `choosing_error` is the error on every second test image in an order that is the same in every run, `judged_error` that on the
@@ -33,7 +36,7 @@ def run(spec: SparsifiedSpec, seed: int, checkpoints: Path | None = None) -> tup
         UserError: a score cannot be measured on this network, or as `full_scale.training.loop.run`.
     """
     with computing(), training_memory(spec.train):
-        training = finished(Training(spec.train, seed, checkpoints))
+        training = finished(Training(spec.train, seed, checkpoints, context))
         tables, extra = training.result()
         return tables | {"removal": removal_table(spec, training)}, extra
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from numbers import Real
 
@@ -19,9 +19,10 @@ from full_scale.removal.analysis.graph import (
     TracedNetwork,
     argument,
     as_inputs,
+    exported,
     operation,
+    recorded,
     require_runs,
-    require_usable,
     shape,
     structural_copy,
     trace,
@@ -104,15 +105,16 @@ def assess(
     substitutes: Mapping[str, Tensor] | None = None,
     traced: TracedNetwork | None = None,
 ) -> Assessment:
-    """What is dead in a network; `traced` is what `traced_with` gave for two images, where it is at hand.
+    """What is dead in a network that is usable; `traced` is what `traced_with` gave for two images, where it is at hand.
 
     Raises:
         UserError: the model, its weights or the inputs cannot be used, or the model cannot be traced.
     """
-    require_usable(model)
     example = as_inputs(example_input)
-    model = _as_a_run_leaves_it(model, example)
-    traced = traced or traced_with(model, example)
+    traced = traced or recorded(model, batch_of(example, FEW_IMAGES))
+    if traced is None:  # among other reasons, because the code writes on parameters
+        model = _as_a_run_leaves_it(model, example)
+        traced = traced_with(model, example)
     replaced = dict(substitutes or {})
     found = {PARAMETERS: analyse(traced)}
     if evidence.input_range is not None:
@@ -146,12 +148,28 @@ def _as_a_run_leaves_it(model: nn.Module, example: Inputs) -> nn.Module:
     return copied
 
 
-def traced_with(model: nn.Module, example: Inputs, images: int = FEW_IMAGES) -> TracedNetwork:
+def traced_with(
+    model: nn.Module, example: Inputs, images: int = FEW_IMAGES, by: Callable[[nn.Module, Inputs], TracedNetwork] = trace
+) -> TracedNetwork:
     """The graph for this many images, where the network takes them: with one, an axis of length 1 could be anything."""
     try:
-        return trace(model, batch_of(example, images))
+        return by(model, batch_of(example, images))
     except UserError:
-        return trace(model, example)
+        return by(model, example)
+
+
+def traced_alike(traced: TracedNetwork, model: nn.Module, example: Inputs) -> TracedNetwork:
+    """The graph of another network that does the same, made in the same way.
+
+    Raises:
+        UserError: there is none.
+    """
+    if not traced.recorded:
+        return traced_with(model, example, by=exported)
+    found = recorded(model, batch_of(example, FEW_IMAGES)) or recorded(model, example)
+    if found is None:
+        raise UserError("with fewer channels it does what a single run does not show")
+    return found
 
 
 def batch_of(example: Inputs, images: int) -> Inputs:

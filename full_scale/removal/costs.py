@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 import warnings
@@ -12,9 +13,10 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from full_scale.removal.analysis.graph import Inputs, structural_copy
+from full_scale.removal.analysis.graph import Inputs, TracedNetwork, argument, operation, shape, structural_copy
+from full_scale.removal.analysis.operations import OPERATIONS
 
-LONGEST = 3.0
+LONGEST = 0.3
 """Seconds after which timing stops, once every network was run LEAST times."""
 
 LEAST, MOST = 3, 9
@@ -35,20 +37,48 @@ class Costs:
     examples: int
 
 
-def costs(networks: Mapping[str, nn.Module], inputs: Inputs, most: int = MOST) -> dict[str, Costs]:
-    """Name → costs in evaluation mode; the networks are timed in turn, at most `most` times each, and not changed."""
+def costs(
+    networks: Mapping[str, nn.Module], inputs: Inputs, most: int = MOST, graphs: Mapping[str, TracedNetwork] | None = None
+) -> dict[str, Costs]:
+    """Name → costs in evaluation mode; the networks are timed in turn, at most `most` times each, and not changed.
+
+    With `graphs`, of some of the networks, what these compute is counted there, which takes no run.
+    """
     evaluated = {name: structural_copy(network).eval() for name, network in networks.items()}
     examples = len(inputs[0]) if inputs[0].dim() else 1
-    macs = {name: _macs(network, inputs) // examples for name, network in evaluated.items()}
+    known = {name: _macs_of(graph, inputs) for name, graph in (graphs or {}).items()}
+    macs = {name: _macs(network, inputs) if known.get(name) is None else known[name] for name, network in evaluated.items()}
     times = _milliseconds(evaluated, inputs, most)
     return {
-        name: Costs(sum(part.numel() for part in network.parameters()), macs[name], _bytes(network), times[name], examples)
+        name: Costs(
+            sum(part.numel() for part in network.parameters()),
+            (macs[name] or 0) // examples,
+            _bytes(network),
+            times[name],
+            examples,
+        )
         for name, network in evaluated.items()
     }
 
 
 def _bytes(network: nn.Module) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in {*network.parameters(), *network.buffers()})
+
+
+def _macs_of(traced: TracedNetwork, inputs: Inputs) -> int | None:
+    """Multiply-accumulates on these inputs, from a graph for another number of images; None if it holds other products."""
+    given = [shape(node) for node in traced.graph.nodes if node.name in traced.inputs]
+    if not given[0] or [size[1:] for size in given] != [tuple(part.shape[1:]) for part in inputs]:
+        return None
+    total = 0
+    for node in traced.graph.nodes:
+        name = operation(node)
+        if name and name not in OPERATIONS and name != "getitem":
+            return None
+        if name.startswith(("conv", "linear")):
+            moved = shape(node.args[0] if "transpose" in name else node)
+            total += math.prod(moved) * math.prod(shape(argument(node, "weight"))[1:])
+    return None if total * len(inputs[0]) % given[0][0] else total * len(inputs[0]) // given[0][0]
 
 
 @torch.no_grad()

@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Iterable
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from full_scale.removal.analysis.channels import Tracker
-from full_scale.removal.analysis.graph import Inputs, TracedNetwork, quiet, shape, structural_copy
+from full_scale.removal.analysis.graph import Inputs, TracedNetwork, quiet, recorded, shape, structural_copy
 from full_scale.removal.analysis.sizes import differs_by_size, run_with_symbols
-from full_scale.removal.assessment import FEW_IMAGES, IMAGES_AT_ONCE, Assessment, batch_of, traced_with
+from full_scale.removal.assessment import FEW_IMAGES, IMAGES_AT_ONCE, Assessment, batch_of, traced_alike
 from full_scale.removal.plan import Plan, Selection
 from full_scale.removal.retracing import unlike
 from full_scale.removal.side_by_side import operation_apart
@@ -24,6 +25,9 @@ from full_scale.removal.verification import (
     all_outputs,
     cast_all,
     dtype_of,
+    in_double,
+    is_large,
+    outputs,
     outputs_in_double,
     random_trials,
     scaled_inputs,
@@ -52,27 +56,35 @@ class Proof:
         self.dtype = dtype_of(assessment.model)
         trials = random_trials(structural_copy(self.surrogate).eval(), assessment.example, assessment.evidence.input_range)
         self.inputs, self.own = [inputs for inputs, _ in trials], [found for _, found in trials]
-        self.doubles = cast_all(self.inputs, torch.float64)
-        self.expected = None if by_images else self._expected_doubles()
-        self.scaled = [] if self.expected is None else self._with_finite_outputs()
+        one = [tuple(part[:1] for part in self.inputs[0]), *self.inputs[1:]] if is_large(self.inputs[0]) else self.inputs
+        self.doubles = cast_all(one, torch.float64)
+        self.expected, self.scaled = (None, []) if by_images else self._in_double()
         self.images = self._images()
         self.seen: tuple[Plan, list[Difference]] | None = None
+        self.traced: TracedNetwork | None = None  # of the network that was judged last
+        self.last: tuple[Plan, nn.Module] | None = None
+        self.made: tuple[Plan, nn.Module] | None = None
 
-    def _expected_doubles(self) -> list[list[Tensor]] | None:
-        """What the function is in float64; None where the network's code runs in its own dtype only."""
+    def _in_double(self) -> tuple[list[list[Tensor]] | None, list[tuple[Inputs, list[Tensor]]]]:
+        """What the function is in float64, and on inputs of several sizes and signs where it has values there.
+
+        None and nothing where the network's code runs in its own dtype only.
+        """
+        doubled, found = in_double(self.surrogate), []
         try:
-            return outputs_in_double(self.surrogate, self.doubles)
+            expected = [outputs(doubled, inputs) for inputs in self.doubles]
         except Exception:
-            return None
-
-    def _with_finite_outputs(self) -> list[tuple[Inputs, list[Tensor]]]:
-        """Inputs of several sizes and signs, and what the function is there, where it has values."""
-        found = []
-        for inputs in scaled_inputs(self.assessment.example, self.assessment.evidence.input_range):
+            return None, []
+        for inputs in scaled_inputs(self._small() or self.assessment.example, self.assessment.evidence.input_range):
             with contextlib.suppress(Exception), quiet():
-                expected = outputs_in_double(self.surrogate, [inputs])[0]
-                found += [(inputs, expected)] if all(bool(part.isfinite().all()) for part in expected) else []
-        return found
+                there = outputs(doubled, inputs)
+                found += [(inputs, there)] if all(bool(part.isfinite().all()) for part in there) else []
+        return expected, found
+
+    def _small(self) -> Inputs | None:
+        """Inputs of fewer pixels than large images of an example have, if the network takes them."""
+        other = self.inputs[-1]
+        return other if is_large(self.assessment.example) and other[0].numel() < self.assessment.example[0][:1].numel() else None
 
     def _images(self) -> list[Inputs]:
         data = self.assessment.evidence.data
@@ -90,35 +102,65 @@ class Proof:
 
     def problem_of_code(self, plan: Plan, tracker: Tracker, selection: Selection) -> str | None:
         """What the network's code does otherwise in the network that a plan makes; None if nothing."""
+        self.traced = tracker.traced if plan.is_empty else None
         if plan.is_empty:
             return None
-        smaller = carried_out(plan, self.surrogate)
+        smaller = self.smaller(plan)
         try:
-            traced = traced_with(smaller, self.assessment.example)
+            traced = traced_alike(tracker.traced, smaller, self.assessment.example)
         except UserError as problem:
             return str(problem)
+        self.traced = traced
         return (
             unlike(tracker, selection, plan, traced)
-            or self._problem_within(plan, tracker, selection, traced)
-            or self._problem_at_other_sizes(plan, smaller)
+            or self._problem_within(plan, tracker, selection, (traced, smaller))
+            or (self._problem_at_other_sizes(plan, smaller) if tracker.traced.reads_sizes or traced.reads_sizes else None)
         )
 
-    def _problem_within(self, plan: Plan, tracker: Tracker, selection: Selection, smaller: TracedNetwork) -> str | None:
+    def _problem_within(
+        self, plan: Plan, tracker: Tracker, selection: Selection, smaller: tuple[TracedNetwork, nn.Module]
+    ) -> str | None:
         """An operation inside of the smaller network that puts out other numbers, whether that reaches the outputs or not."""
-        sizes = [shape(node) for node in tracker.traced.graph.nodes if node.name in tracker.traced.inputs]
-        source = self.images[0] if self.by_images else self.inputs[0]
-        inputs = batch_of(source, sizes[0][0] if sizes[0] else 1)
-        if [tuple(part.shape) for part in inputs] != sizes:
+        traced = self._at_half_size(tracker, smaller[1]) or (tracker.traced, smaller[0])
+        nodes = [node for node in traced[0].graph.nodes if node.name in traced[0].inputs]
+        source = self.images[0] if self.by_images else self._small() or self.inputs[0]
+        inputs = batch_of(source, shape(nodes[0])[0] if shape(nodes[0]) else 1)
+        if [tuple(part.shape) for part in inputs] != [shape(node) for node in nodes]:
             return None
-        pair = self.surrogate, carried_out(plan, self.surrogate, exact=True)
+        pair = self.surrogate, self._carried_out(plan)
         tensors = [dict(network.named_parameters()) | dict(network.named_buffers()) for network in pair]
         # What is constant on images was measured in the network's own dtype, and is no more accurate than that.
         for dtype in (self.dtype,) if self.by_images else dict.fromkeys((torch.float64, self.dtype)):
             limit = EXACT if dtype == torch.float64 else TOLERANCES[dtype]
             with contextlib.suppress(Exception), quiet():
                 given = self._with_a_large_one(cast_all([inputs], dtype)[0])
-                return operation_apart(tracker, selection, plan, smaller, (tensors[0], tensors[1]), given, limit)
+                return operation_apart(tracker, selection, plan, traced, (tensors[0], tensors[1]), given, limit)
         return None
+
+    def _at_half_size(self, tracker: Tracker, smaller: nn.Module) -> tuple[TracedNetwork, TracedNetwork] | None:
+        """The graphs of both networks for fewer pixels, if these have the operations that were analysed."""
+        small = self._small()
+        if small is None or self.by_images:
+            return None
+        pair = [recorded(network, batch_of(small, FEW_IMAGES)) for network in (self.surrogate, smaller)]
+        wanted = [node.target for node in tracker.traced.graph.nodes if node.op == "call_function"]
+        if any(
+            found is None or [node.target for node in found.graph.nodes if node.op == "call_function"] != wanted for found in pair
+        ):
+            return None
+        return cast(tuple[TracedNetwork, TracedNetwork], tuple(pair))
+
+    def smaller(self, plan: Plan) -> nn.Module:
+        """The smaller network that a plan makes, the same one if it is asked for again."""
+        if self.last is None or self.last[0] is not plan:
+            self.last = plan, carried_out(plan, self.surrogate)
+        return self.last[1]
+
+    def _carried_out(self, plan: Plan) -> nn.Module:
+        """The smaller network of exact numbers."""
+        if self.made is None or self.made[0] is not plan:
+            self.made = plan, carried_out(plan, self.surrogate, exact=True)
+        return self.made[1]
 
     def _with_a_large_one(self, inputs: Inputs) -> Inputs:
         """The inputs, the last image of which is larger, where any inputs are allowed."""
@@ -140,7 +182,7 @@ class Proof:
 
     def _looked(self, plan: Plan) -> list[Difference]:
         if self.expected is not None:
-            smaller = carried_out(plan, self.surrogate, exact=True)
+            smaller = self._carried_out(plan)
             expected = [*self.expected, *(found for _, found in self.scaled)]
             inputs = [*self.doubles, *(inputs for inputs, _ in self.scaled)]
             rows = all_differences(expected, smaller, inputs, torch.float64, RANDOM, run=outputs_in_double)
@@ -148,7 +190,7 @@ class Proof:
             return rows[:plain] + [dataclasses.replace(row, input=SCALED) for row in rows[plain:]]
         inputs = self.images[:1] if self.by_images else self.inputs
         expected = all_outputs(self.surrogate, inputs)
-        return all_differences(expected, carried_out(plan, self.surrogate), inputs, self.dtype, RANDOM)
+        return all_differences(expected, self.smaller(plan), inputs, self.dtype, RANDOM)
 
     def differences(self, plan: Plan, smaller: nn.Module, tolerance: float | None) -> tuple[list[Difference], list[Difference]]:
         """Differences from the function the smaller network must equal, and from the original where that is another one.

@@ -25,7 +25,6 @@ from full_scale.removal.plan import Plan, Selection, make_plan
 from full_scale.removal.proof import Proof
 from full_scale.removal.report import Audit, Report, difference_table
 from full_scale.removal.selection import select
-from full_scale.removal.surgery import carried_out
 from mechanisms.validation import UserError, require, require_above, require_whole
 
 REFUSED = "the network's own code does not stand its removal"
@@ -56,7 +55,8 @@ def audit(
         assessment = assess(plain, example_input, Evidence(data, input_range, scale_threshold))
         selection = select(assessment.last)
         features = feature_table(assessment, assessment.last, selection)
-        cost = costs({"network": assessment.model}, assessment.example)["network"]
+        graphs = {"network": assessment.last.traced}
+        cost = costs({"network": assessment.model}, assessment.example, graphs=graphs)["network"]
         return Audit(features, cost, (*said, *notes(assessment.last, features)))
 
 
@@ -166,10 +166,11 @@ def remove(
     """Removes what an analysis allows, leaves out what the network's own code does not stand, and verifies the rest."""
     proof = Proof(assessment, by_images=assessment.found.get(SILENT) is tracker)
     selection, plan = _that_runs(proof, tracker, multiple_of, only)
-    smaller = carried_out(plan, proof.surrogate)
+    smaller = proof.smaller(plan)
     differences, changes = proof.differences(plan, smaller, tolerance)
     features = feature_table(assessment, tracker, selection)
-    cost = costs({"before": assessment.model, "after": smaller}, assessment.example)
+    graphs = {"before": tracker.traced} | ({"after": proof.traced} if proof.traced is not None else {})
+    cost = costs({"before": assessment.model, "after": smaller}, assessment.example, graphs=graphs)
     tables = difference_table(differences), difference_table(changes)
     report = Report(features, cost["before"], cost["after"], *tables, (*said, *notes(tracker, features)))
     return Removal(smaller, report, plan)

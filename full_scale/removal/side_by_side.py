@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -32,9 +33,9 @@ class _SideBySide:
         for number, (one, other) in enumerate(zip(olds, news, strict=True)):
             state = states[number] if number < len(states) else None
             if isinstance(one, Tensor) and one.is_floating_point() and one.numel():
-                if state is not None:
-                    kept = torch.from_numpy(np.flatnonzero(~self.selection.goes(state.units)))
-                    one = one.index_select(state.axis, kept.to(one.device))
+                goes = None if state is None else self.selection.goes(state.units)
+                if state is not None and goes is not None and goes.any():
+                    one = one.index_select(state.axis, torch.from_numpy(np.flatnonzero(~goes)).to(one.device))
                 worst = max(worst, _apart(one, other, size))
         return worst
 
@@ -48,12 +49,21 @@ def _in_mean(tracker: Tracker, reader: Any, plan: Plan) -> bool:
 def _largest(value: Any) -> float:
     if not isinstance(value, Tensor) or not value.is_floating_point() or not value.numel():
         return 0.0
-    return float(torch.where(value.isfinite(), value, 0.0).abs().max())
+    size = _extreme(value)
+    return size if math.isfinite(size) else _extreme(torch.where(value.isfinite(), value, 0.0))
+
+
+def _extreme(value: Tensor) -> float:
+    """The largest |number|; NaN if one is."""
+    low, high = value.aminmax()
+    return float(torch.maximum(-low, high))
 
 
 def _apart(one: Tensor, other: Tensor, size: float) -> float:
-    same = (one == other) | (one.isnan() & other.isnan())
-    gap = torch.where(same, 0.0, (one - other).abs()).nan_to_num(nan=float("inf")).max().item()
+    gap = _extreme(one - other)
+    if not math.isfinite(gap):
+        same = (one == other) | (one.isnan() & other.isnan())
+        gap = torch.where(same, 0.0, (one - other).abs()).nan_to_num(nan=float("inf")).max().item()
     return gap / size if size else float("inf") if gap else 0.0
 
 
@@ -61,18 +71,18 @@ def operation_apart(
     tracker: Tracker,
     selection: Selection,
     plan: Plan,
-    smaller: TracedNetwork,
+    traced: tuple[TracedNetwork, TracedNetwork],
     tensors: tuple[dict[str, Tensor], dict[str, Tensor]],
     inputs: Inputs,
     limit: float,
 ) -> str | None:
-    """The first operation that puts out other numbers in a smaller network, whose graph is the same; None if none does.
+    """The first operation that puts out other numbers in a smaller network; None if none does.
 
     Args:
         tracker: the analysis of the original.
         selection: what was removed.
         plan: what was changed.
-        smaller: the smaller network.
+        traced: the original and the smaller network for these inputs, with the operations of the analysed graph.
         tensors: name → parameter or buffer of the original, and of the smaller network; others are as they were traced.
         inputs: for both, of the shapes that they were traced with.
         limit: the largest relative difference that rounding may make.
@@ -82,10 +92,11 @@ def operation_apart(
     """
     pair = _SideBySide(tracker, selection, plan)
     runs = []
-    for traced, values in zip((tracker.traced, smaller), tensors, strict=True):
-        runs.append(each_value(traced, inputs, _reading(traced, values, inputs)))
+    for network, values in zip(traced, tensors, strict=True):
+        runs.append(each_value(network, inputs, _reading(network, values, inputs)))
+    calls = (node for node in tracker.traced.graph.nodes if node.op == "call_function")
     with torch.random.fork_rng(devices=[]):
-        for (node, old), (_, new) in zip(*runs, strict=True):
+        for node, (_, old), (_, new) in zip(calls, *runs, strict=True):
             gap = pair.gap(node, old, new)
             if not gap <= limit:
                 return f"with fewer channels {describe(node)} puts out other numbers, by {gap:.1e}"

@@ -30,7 +30,10 @@ ENDS: tuple[Callable[[Tensor], Tensor], ...] = (torch.isnan, torch.isfinite, lam
 """Where the inputs are the highest of a range, else the lowest: nowhere, everywhere, at random."""
 
 GROWTH = 8
-"""Pixels by which the second input is larger."""
+"""Pixels by which the second input is larger than small images; of large ones it has half the size."""
+
+LARGE = 64
+"""Pixels from which images are large: a comparison costs a fourth at half the size."""
 
 
 @dataclass(frozen=True)
@@ -82,16 +85,26 @@ Trial = tuple[Inputs, list[Tensor]]
 def random_trials(network: nn.Module, example: Inputs, input_range: InputRange | None) -> list[Trial]:
     """A network on random inputs of the example's size with two images, and on one image of another size if it takes that.
 
+    The other size is half the example's for large images, if the network takes that, and else larger.
+
     Inputs are normal, or uniform within `input_range`; whole-number inputs are the example itself.
     """
     generator = torch.Generator().manual_seed(0)
     found = [_first_that_runs(network, generator, example, input_range, [_batch(example, 2), _sizes(example)])]
     others = [[length + GROWTH if axis >= 2 else length for axis, length in enumerate(part)] for part in _batch(example, 1)]
     doubled = [[2 * length if axis >= 2 else length for axis, length in enumerate(part)] for part in _batch(example, 1)]
+    halved = [[length // 2 if axis >= 2 else length for axis, length in enumerate(part)] for part in _batch(example, 1)]
     candidates = [others, doubled] if any(len(part) > 2 for part in others) else [_batch(example, 3)]
+    candidates = [halved, *candidates] if is_large(example) else candidates
     with suppress(_DoesNotRun):
         found.append(_first_that_runs(network, generator, example, input_range, candidates))
     return found
+
+
+def is_large(inputs: Inputs) -> bool:
+    """Whether inputs are images with many pixels."""
+    sides = [length for part in inputs for length in part.shape[2:]]
+    return bool(sides) and min(sides) >= LARGE
 
 
 def scaled_inputs(example: Inputs, input_range: InputRange | None) -> list[Inputs]:
@@ -177,39 +190,15 @@ def all_outputs(network: nn.Module, inputs: list[Inputs]) -> list[list[Tensor]]:
     return [outputs(evaluated, group) for group in inputs]
 
 
+def in_double(network: nn.Module) -> nn.Module:
+    """A copy of a network in float64, in evaluation mode."""
+    return structural_copy(network, to_double).eval()
+
+
 def outputs_in_double(network: nn.Module, inputs: list[Inputs]) -> list[list[Tensor]]:
-    """What a network puts out in float64, in evaluation mode; the network itself is not touched.
-
-    Each layer's numbers are in float64 only while it runs, so that no copy of all of them is in memory; where the code reads
-    them from outside of the layer, there is one.
-    """
-    try:
-        return all_outputs(_doubled_while_run(network), inputs)
-    except Exception:
-        return all_outputs(structural_copy(network, to_double), inputs)
-
-
-def _doubled_while_run(network: nn.Module) -> nn.Module:
-    copied = structural_copy(network)
-    for part in copied.modules():
-        if any(part.children()):
-            _to_double(part)
-        elif part._parameters or part._buffers:
-            own = dict(part._parameters), dict(part._buffers)
-            part.register_forward_pre_hook(lambda part, _: _to_double(part), prepend=True)
-            part.register_forward_hook(lambda part, *_, own=own: _restore(part, *own), always_call=True)
-    return copied
-
-
-def _to_double(part: nn.Module) -> None:
-    both: tuple[dict[str, Any], ...] = (part._parameters, part._buffers)
-    for held in both:
-        held.update({name: to_double(tensor) for name, tensor in held.items() if tensor is not None})
-
-
-def _restore(part: nn.Module, parameters: dict[str, nn.Parameter | None], buffers: dict[str, Tensor | None]) -> None:
-    part._parameters.update(parameters)
-    part._buffers.update(buffers)
+    """What a network puts out in float64, in evaluation mode; the network itself is not touched."""
+    doubled = in_double(network)
+    return [outputs(doubled, group) for group in inputs]
 
 
 def all_differences(

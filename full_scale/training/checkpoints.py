@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import time
 import uuid
 import warnings
@@ -14,27 +13,28 @@ from typing import Any
 import pandas as pd
 import torch
 
-from full_scale.suite import CHECKPOINT
+from mechanisms.system.context import HERE
 from mechanisms.system.files import write_whole
 from mechanisms.system.progress import say
-from mechanisms.validation import InvalidValue, UserError
+from mechanisms.validation import UserError
 
 FORMAT = 1
-SECONDS = 30.0
 NAME = "checkpoint.pt"
 
 
 class Checkpoints:
     """Keeps the state of one training in a folder: written beside the last one, then renamed over it.
 
-    Of several processes on one training only the one that `writes` does.
+    Of several processes on one training only the one that `writes` does, `every` so many seconds.
     """
 
-    def __init__(self, folder: Path | None, identity: dict[str, Any], writes: bool = True) -> None:
+    def __init__(
+        self, folder: Path | None, identity: dict[str, Any], writes: bool = True, every: float = HERE.checkpoint_every
+    ) -> None:
         self._path = None if folder is None else folder / NAME
         self._writes = writes
         self._identity = {"format": FORMAT, "torch": str(torch.__version__), **identity}
-        self._every = _seconds()
+        self._every = every
         self._last = time.monotonic()
 
     def load(self, device: torch.device) -> Any:
@@ -70,17 +70,6 @@ class Checkpoints:
         except UserError as error:
             say(str(error))
         self._last = time.monotonic()
-
-
-def _seconds() -> float:
-    text = os.environ.get(CHECKPOINT.variable, str(SECONDS))
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not seconds >= 0:
-        raise InvalidValue(f"{CHECKPOINT.option} {text} is not valid: use a number of seconds from 0")
-    return seconds
 
 
 def pack(table: pd.DataFrame) -> dict[str, Any]:

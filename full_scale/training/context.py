@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 
-from full_scale.suite import DEVICE
-from mechanisms.sweeps.executors import WORKER
+from mechanisms.system.context import HERE, RunContext
+from mechanisms.system.processes import local_rank
 from mechanisms.validation import InvalidValue, UserError
 
 CPU_THREADS = 1
 NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory")
 
 
-def chosen_device() -> torch.device:
-    """The device that `--device` names; the CPU by default. Raises `InvalidValue` where it does not exist."""
-    name = os.environ.get(DEVICE.variable, "cpu")
+def chosen_device(context: RunContext = HERE) -> torch.device:
+    """The device of a context, of several GPUs this worker's own. Raises `InvalidValue` where it does not exist."""
+    name = context.device
     try:
         device = torch.device(name)
         torch.ones(1, device=device).item()
@@ -27,15 +26,15 @@ def chosen_device() -> torch.device:
         reason = str(error).partition("\n")[0].rstrip(".")
         raise InvalidValue(f"--device {name} cannot be used here ({reason}): use cpu, or a device that torch finds") from None
     if device.type == "cuda" and device.index is None:
-        device = torch.device("cuda", _own_gpu(torch.cuda.device_count()))
+        device = torch.device("cuda", _own_gpu(context, torch.cuda.device_count()))
         torch.cuda.set_device(device)
     return device
 
 
-def _own_gpu(count: int) -> int:
+def _own_gpu(context: RunContext, count: int) -> int:
     """Which GPU is this process's: the workers of a machine take them in turn, so that more workers share them evenly."""
-    number = os.environ.get("LOCAL_RANK") or os.environ.get(WORKER) or "0"
-    return int(number) % max(1, count)
+    rank = local_rank()
+    return (context.worker if rank is None else rank) % max(1, count)
 
 
 @contextmanager

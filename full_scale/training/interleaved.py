@@ -12,10 +12,11 @@ import torch
 from full_scale.training.context import computing
 from full_scale.training.loop import Tables, Training, training_memory
 from full_scale.training.spec import TrainSpec
+from mechanisms.system.context import RunContext
 from mechanisms.validation import UserError
 
-Unit = tuple[TrainSpec, int, Path | None]
-"""A spec, a seed, and a folder for checkpoints."""
+Unit = tuple[TrainSpec, int, Path | None, RunContext]
+"""A spec, a seed, a folder for checkpoints, and where to compute."""
 
 
 def run_together(units: Sequence[Unit]) -> Iterator[tuple[int, Tables, dict[str, Any]]]:

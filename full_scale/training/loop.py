@@ -35,6 +35,7 @@ from mechanisms.law.update_rules import AbstractUpdateRule
 from mechanisms.measures.sparsity import inactive
 from mechanisms.records.rng import stream
 from mechanisms.records.specs import spec_id
+from mechanisms.system.context import HERE, RunContext
 from mechanisms.validation import UserError
 
 STEPS_PER_LOOK_AT_LOSS = 100
@@ -42,7 +43,7 @@ STEPS_PER_LOOK_AT_LOSS = 100
 Tables = dict[str, pd.DataFrame]
 
 
-def run(spec: TrainSpec, seed: int, checkpoints: Path | None = None) -> tuple[Tables, dict[str, Any]]:
+def run(spec: TrainSpec, seed: int, checkpoints: Path | None = None, context: RunContext = HERE) -> tuple[Tables, dict[str, Any]]:
     """The tables of one training (`features`, `curve`, and `probes` where asked for), and what its manifest should say.
 
     With a folder for `checkpoints`, a run that was cut off goes on from the last one and ends with the same bits. Settings of the
@@ -53,7 +54,7 @@ def run(spec: TrainSpec, seed: int, checkpoints: Path | None = None) -> tuple[Ta
         UserError: the loss is no longer a finite number, or the training does not fit into memory.
     """
     with computing(), training_memory(spec):
-        return Training(spec, seed, checkpoints).run()
+        return Training(spec, seed, checkpoints, context).run()
 
 
 def training_memory(spec: TrainSpec) -> AbstractContextManager[None]:
@@ -72,6 +73,7 @@ class Training:
         spec: TrainSpec,
         seed: int,
         checkpoints: Path | None = None,
+        context: RunContext = HERE,
         replay: bool | None = None,
         *,
         network: BuiltNetwork | None = None,
@@ -84,11 +86,12 @@ class Training:
         """
         self.spec = spec
         self.seed = seed
-        self.device = chosen_device()
+        self.context = context
+        self.device = chosen_device(context)
         self.done = 0
         self.resumptions = 0
         self.workers = Workers(spec.batch_size, spec.norm_shards, self.device)
-        data = data or spec.data.load()
+        data = data or spec.data.load_for(context)
         self.train = data.train.to(self.device)
         self.test = data.test.to(self.device)
         if len(self.train) < spec.batch_size:
@@ -106,7 +109,10 @@ class Training:
         self.module = self.workers.wrap(self.network.module)
         self.replayed = self._device_step() if (self._replays() if replay is None else replay) else None
         self.checkpoints = Checkpoints(
-            checkpoints, {"spec_id": spec_id(spec), "seed": seed, "device": self.device.type}, self.workers.rank == 0
+            checkpoints,
+            {"spec_id": spec_id(spec), "seed": seed, "device": self.device.type},
+            self.workers.rank == 0,
+            context.checkpoint_every,
         )
         self.measured = frozenset(spec.measured_steps())
         self.probing = frozenset(spec.probed_steps())

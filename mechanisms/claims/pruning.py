@@ -1,4 +1,4 @@
-"""H17 to H22: what the papers on pruning claim of criteria, of training from scratch, and of removal that costs nothing."""
+"""H17 to H22, H32: what the papers on pruning claim of criteria, of training from scratch, and of removal that costs nothing."""
 
 from __future__ import annotations
 
@@ -86,6 +86,17 @@ def _on_a_par(pruned: pd.DataFrame) -> tuple[Finding, ...]:
     return tuple(findings)
 
 
+def _against_the_best(pruned: pd.DataFrame) -> tuple[Finding, ...]:
+    """Implicit removal against the lowest mean error of all else at as many parameters, whichever network and way."""
+    own = pruned[(pruned["protocol"] == "implicit") & (pruned["criterion"] == "inactive by activation")].set_index("seed")[AFTER]
+    keys = ["network", "protocol", "criterion", "ranking"]
+    rivals = pruned[pruned["protocol"].isin(["one_shot", "iterative", "scratch"])]
+    by_way = [one.set_index("seed")[AFTER] for _, one in rivals.groupby(keys, dropna=False)]
+    found = error_difference(min(by_way, key=pd.Series.mean), own, images_of(pruned))
+    spared = replace(found, value=found.value + MARGIN, low=found.low + MARGIN, high=found.high + MARGIN)
+    return (expect_sign(f"test error at equal parameters, the best rival minus implicit, plus {MARGIN:g}", spared, +1),)
+
+
 def _selectivity_given_scale(moments: pd.DataFrame) -> tuple[Finding, ...]:
     base = moments[(moments["spec.train.rule"] == "adam") & (moments["spec.train.regularizer.coupling"] == "coupled")]
     now = base[(base["step"] / base["spec.train.steps"]).round(3) == EARLY]
@@ -137,6 +148,14 @@ HYPOTHESES = (
         f"explicit pruning is better by more than {MARGIN:g}",
         MATCHED,
         _on_a_par,
+    ),
+    Hypothesis(
+        "H32",
+        "What dies by itself is on a par with the best of all other ways on record at equal parameter counts.",
+        "an independent review: the rival of H21 is weak",
+        f"the best of them is better by more than {MARGIN:g}",
+        MATCHED,
+        _against_the_best,
     ),
     Hypothesis(
         "H22",

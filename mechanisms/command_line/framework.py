@@ -6,9 +6,9 @@ function of the command imports itself.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import io
+import os
 import pkgutil
 import signal
 import sys
@@ -21,10 +21,11 @@ from mechanisms.records.suites import Layer, resolve
 from mechanisms.system import signals as interrupts
 from mechanisms.system.console import in_one_line
 from mechanisms.system.console import print_rows as print_rows  # where all command lines look for it
-from mechanisms.validation import UserError, first_line
+from mechanisms.validation import UserError, first_line, unknown
 
 DISTRIBUTION = "implicit-filter-sparsity"
 SUITE_VERBS = "mechanisms.command_line.suite_verbs"
+HELP_NAMES = {"help_option_names": ["-h", "--help"]}
 
 
 class Words(click.Option):
@@ -65,24 +66,29 @@ class Verb(click.Command):
         return super().parse_args(ctx, spread)
 
 
-def verb(*examples: str, cls: type[Verb] = Verb) -> Callable[[Callable[..., Any]], click.Command]:
+def verb(*examples: str, cls: type[Verb] = Verb, name: str | None = None) -> Callable[[Callable[..., Any]], click.Command]:
     """Make a command of a function: its docstring is the help, and the examples are what may follow the name of the command."""
-    names = {"help_option_names": ["-h", "--help"]}
-    return click.command(cls=cls, examples=examples, context_settings=names)
+    return click.command(name, cls=cls, examples=examples, context_settings=HELP_NAMES)
 
 
 class Verbs(click.Group):
     """Commands by name, each imported when it is asked for.
 
     Args:
+        name: how the program is called.
         help: what the commands are about.
         places: name → "MODULE:NAME" of each command.
         layer: the suite that the commands are about, which they get by `click.pass_obj`.
     """
 
-    def __init__(self, help: str, places: dict[str, str], layer: Layer | None = None) -> None:
-        names = {"help_option_names": ["-h", "--help"]}
-        super().__init__(help=help, no_args_is_help=False, context_settings={"obj": layer, **names})
+    def __init__(self, name: str, help: str, places: dict[str, str], layer: Layer | None = None) -> None:
+        super().__init__(
+            name,
+            help=help,
+            short_help=help.partition("\n")[0],
+            no_args_is_help=False,
+            context_settings={"obj": layer, **HELP_NAMES},
+        )
         self.places = dict(sorted(places.items()))
         click.version_option(package_name=DISTRIBUTION, message="%(package)s %(version)s")(self)
 
@@ -93,9 +99,7 @@ class Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
         """Import the command of that name; raises `UsageError` with all names if there is none."""
         if cmd_name not in self.places:
-            near = difflib.get_close_matches(cmd_name, self.places, 1)
-            meant = f"; did you mean {near[0]}?" if near else ""
-            raise click.UsageError(f"there is no command {cmd_name!r}, but {', '.join(self.places)}{meant}", ctx)
+            raise click.UsageError(str(unknown("command", cmd_name, self.places)), ctx)
         found: click.Command = resolve(self.places[cmd_name])
         return found
 
@@ -114,17 +118,19 @@ def verbs_of(*packages: str) -> dict[str, str]:
 
 def suite_verbs(layer: Layer, *packages: str) -> Verbs:
     """The commands of a suite: those that every suite has, and those of further packages."""
-    return Verbs(f"Experiments of the suite {layer.name}.", verbs_of(SUITE_VERBS, *packages), layer)
+    places = verbs_of(SUITE_VERBS, *packages)
+    return Verbs(f"python -m {layer.name}", f"{layer.about}: their experiments, and what is on record.", places, layer)
 
 
 def main(layer: Layer, arguments: Sequence[str] | None = None) -> int:
     """Run one command line of a suite; returns the exit status."""
-    return call(suite_verbs(layer), f"python -m {layer.name}", arguments)
+    return call(suite_verbs(layer), arguments)
 
 
-def call(command: click.Command, program: str, arguments: Iterable[str] | None = None, **settings: Any) -> int:
+def call(command: click.Command, arguments: Iterable[str] | None = None, **settings: Any) -> int:
     """Run one command line; returns the exit status. The settings are those of a `click.Context`."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    words, program = list(sys.argv[1:] if arguments is None else arguments), str(command.name)
+    os.environ["MPLBACKEND"] = "Agg"  # pictures are files: no window, whatever is set
 
     def action() -> None:
         with command.make_context(program, words, **settings) as context:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +10,10 @@ from typing import Any
 
 import click
 
+from mechanisms.records.design import EPOCHS, TORCH_NAMES
 from mechanisms.records.store import DEFAULT_RUNS, Store
-from mechanisms.records.suites import Layer
+from mechanisms.records.suites import PRESETS, Layer
+from mechanisms.system.context import HERE, RunContext
 from mechanisms.system.progress import say
 from mechanisms.validation import UserError, require_whole
 
@@ -25,29 +26,63 @@ def together(*options: Decorator) -> Decorator:
     return lambda function: functools.reduce(lambda inner, option: option(inner), reversed(options), function)
 
 
-runs_option = click.option(
-    "--runs", type=Path, default=DEFAULT_RUNS, show_default=True, metavar="DIR", help="Folder of the records."
-)
-json_option = click.option("--json", "as_json", is_flag=True, help="Print the table as a JSON list of objects.")
+def option(declaration: str, help: str, default: Any = None, **how: Any) -> Decorator:
+    """Make an option as its help shows it: "--out DIR" takes a value, "--yes" is a switch; names are set apart by commas.
+
+    A default is shown, and gives the type. Further arguments are those of `click.option`.
+    """
+    names, _, metavar = declaration.partition(" ")
+    if default is not None:
+        how = {"default": default, "show_default": True, **how}
+    if isinstance(default, Path):
+        how["type"] = Path
+    if metavar:
+        how["metavar"] = metavar
+    elif "type" not in how:
+        how["is_flag"] = True
+    return click.option(*names.split(","), help=help, **how)
+
+
+runs_option = option("--runs DIR", "Folder of the records.", DEFAULT_RUNS)
+json_option = option("--json,as_json", "Print the table as a JSON list of objects.")
 table_options = together(runs_option, json_option)
 seed_options = together(
-    click.option("--seeds", type=int, metavar="N", help="Number of replicates, seeds 0 to N-1."),
-    click.option("--seed", type=int, multiple=True, metavar="K", help="This seed alone; may be given several times."),
+    option("--seeds N", "Number of replicates, seeds 0 to N-1.", type=int),
+    option("--seed K", "This seed alone; may be given several times.", type=int, multiple=True),
 )
-torch_options = together(
-    click.option("--lr", metavar="X", help="As learning_rate=X."),
-    click.option("--weight-decay", metavar="X", help="As regularizer.strength=X."),
-)
+preset_option = option("--preset", "Size of the networks' experiments.", PRESETS[0], type=click.Choice(PRESETS))
 
 
-jobs_option = click.option(
-    "--jobs",
-    type=click.IntRange(1),
-    default=lambda: os.cpu_count() or 1,
-    show_default="one a core",
-    metavar="N",
-    help="Processes that make records.",
-)
+def jobs_option(default: int | None = 1) -> Decorator:
+    """--jobs N: processes that make records."""
+    return option("--jobs N", "Processes that make records.", default, type=click.IntRange(1))
+
+
+CONTEXT = {
+    "data": option("--data DIR", "Folder of the data sets.", HERE.data),
+    "download": option("--download", "Fetch missing data sets from their official addresses."),
+    "device": option("--device NAME", "Torch device to train on.", HERE.device),
+    "checkpoint_every": option("--checkpoint-every SECONDS", "Between checkpoints of a training.", HERE.checkpoint_every),
+    "decoders": option("--decoders N", "Processes that decode images (default: one a core, at most 8).", type=int),
+}
+"""Field of a `RunContext` → its option."""
+
+
+def context_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a command take where and how to compute; the function gets it as `context`."""
+
+    @functools.wraps(function)
+    def with_context(*words: Any, **others: Any) -> None:
+        given = {name: others.pop(name) for name in CONTEXT if name in others}
+        function(*words, context=RunContext(**given), **others)
+
+    return together(*CONTEXT.values())(with_context)
+
+
+def record_options(jobs: int = 1) -> Decorator:
+    """--runs, --jobs, --run-missing and `context_options`: where records are, and how missing ones are made."""
+    missing = option("--run-missing", "Make missing full-scale records too, not only toy ones.")
+    return together(runs_option, jobs_option(jobs), missing, context_options)
 
 
 def names_and_overrides(words: tuple[str, ...], what: str, example: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -88,15 +123,21 @@ class Chosen:
 
 
 def experiment_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a command take an experiment, settings to change and seeds; the function gets them as one `Chosen`."""
+    """Let a command take an experiment, settings to change and seeds; the function gets them as one `Chosen`.
+
+    The settings may have torch's names, and these may be options: `--lr 0.1` is `lr=0.1`, which is `learning_rate=0.1`.
+    """
 
     @click.pass_obj
     @functools.wraps(function)
     def chosen(
         layer: Layer, /, experiment: str, overrides: tuple[str, ...], seeds: int | None, seed: tuple[int, ...], **others: Any
     ) -> None:
-        numbers = seeds_of(seeds, seed)
-        function(Chosen(layer, experiment, overrides, layer.specs(experiment, overrides, say), numbers), **others)
+        named = [f"{name}={text}" for name in (*TORCH_NAMES, EPOCHS) if (text := others.pop(name)) is not None]
+        specs = layer.specs(experiment, (*overrides, *named), say)
+        function(Chosen(layer, experiment, (*overrides, *named), specs, seeds_of(seeds, seed)), **others)
 
+    torch_names = (option(f"--{name.replace('_', '-')} X", f"As {field}=X.") for name, field in TORCH_NAMES.items())
+    epochs = option(f"--{EPOCHS} X", "Steps, in passes over the training images.")
     words = (click.argument("experiment"), click.argument("overrides", nargs=-1, metavar="[FIELD=VALUE]..."))
-    return together(*words, seed_options)(chosen)
+    return together(*words, seed_options, *torch_names, epochs)(chosen)

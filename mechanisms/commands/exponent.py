@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from mechanisms.command_line.framework import print_rows, verb
-from mechanisms.command_line.options import jobs_option, table_options
+from mechanisms.command_line.options import jobs_option, option, table_options
 from mechanisms.measures.statistics import mean_interval
 from mechanisms.records.loading import Need
 from mechanisms.sweeps.making import run as run_need
@@ -20,8 +21,8 @@ from mechanisms.validation import require_whole
 
 @verb("--seeds 5", '"rule=torch:PACKAGE.CLASS(betas=[0.9,0.99])" learning_rate=1e-3')
 @click.argument("overrides", nargs=-1, metavar="[FIELD=VALUE]...")
-@click.option("--seeds", type=int, default=3, show_default=True, metavar="N", help="Replicates.")
-@jobs_option
+@option("--seeds N", "Replicates.", 3)
+@jobs_option(os.cpu_count() or 1)
 @table_options
 def command(overrides: tuple[str, ...], seeds: int, jobs: int, runs: Path, as_json: bool) -> None:
     """Measure the exponent of the penalty that a rule and coupling put on a product, also for an optimizer of your own.

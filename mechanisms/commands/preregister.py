@@ -10,18 +10,17 @@ import click
 from mechanisms.claims import all_hypotheses
 from mechanisms.claims.preregistration import FOLDER, write
 from mechanisms.command_line.framework import print_rows, verb
-from mechanisms.command_line.options import table_options
+from mechanisms.command_line.options import option, preset_option, table_options
 from mechanisms.commands.verdict import at_size
 from mechanisms.records.loading import Need
-from mechanisms.records.suites import PRESETS
 from mechanisms.validation import InvalidValue, require_whole
 
 
 @verb("rescale", "gate --preset paper --seeds 10")
 @click.argument("name")
-@click.option("--preset", type=click.Choice(PRESETS), default=PRESETS[0], show_default=True, help="Size of the experiment.")
-@click.option("--seeds", type=int, metavar="N", help="Replicates (default: as many as the hypotheses ask for).")
-@click.option("--out", type=Path, metavar="DIR", help=f"Folder of the file (default: RUNS/{FOLDER}).")
+@preset_option
+@option("--seeds N", "Replicates (default: as many as the hypotheses ask for).", type=int)
+@option("--out DIR", f"Folder of the file (default: RUNS/{FOLDER}).", type=Path)
 @table_options
 def command(name: str, preset: str, seeds: int | None, out: Path | None, runs: Path, as_json: bool) -> None:
     """Write down what the hypotheses predict for an experiment, before it is run.

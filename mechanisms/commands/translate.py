@@ -6,10 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-import click
-
 from mechanisms.command_line.framework import Words, print_rows, verb
-from mechanisms.command_line.options import table_options
+from mechanisms.command_line.options import option, table_options
 from mechanisms.commands.parts.recorded import FIRST, recorded, translated
 from mechanisms.law.regularizers import COUPLINGS
 from mechanisms.law.update_rules import AbstractUpdateRule
@@ -26,32 +24,18 @@ DEFAULT = Recipe()
     "--rule AdamW --lr 1e-3 --weight-decay 0.01",
     "--rule SGD --set momentum=0.9 --lr 0.1 --epochs 200 --images 50000",
 )
-@click.option("--rule", default=DEFAULT.rule.name, show_default=True, help="The optimizer; a final w, as in adamw, decouples.")
-@click.option("--set", "hyperparameters", cls=Words, metavar="FIELD=VALUE...", help="Its hyperparameters, such as beta2=0.99.")
-@click.option("--learning-rate", "--lr", type=float, default=DEFAULT.learning_rate, show_default=True, help="The base rate.")
-@click.option(
-    "--schedule",
-    cls=Words,
-    metavar="NAME [FIELD=VALUE]...",
-    default=[DEFAULT.schedule.name],
-    show_default=True,
-    help="Of the rate.",
-)
-@click.option(
-    "--weight-decay", type=float, default=DEFAULT.regularizer.strength, show_default=True, help="The strength of the decay."
-)
-@click.option(
-    "--means",
-    default=AS_TORCH,
-    show_default=True,
-    help=f"What the decay is: {AS_TORCH} (as the optimizer's class has it), {', '.join(COUPLINGS)}.",
-)
-@click.option("--batch-size", type=int, default=DEFAULT.batch_size, show_default=True, help="Exemplars a step.")
-@click.option("--steps", type=int, default=DEFAULT.steps, show_default=True, help="Length of the run.")
-@click.option("--epochs", type=int, help="Length of the run in passes over --images, in place of --steps.")
-@click.option("--images", type=int, help="Number of training images.")
-@click.option("--decayed", default=DEFAULT.decayed, show_default=True, help=f"{' or '.join(DECAYED)}: with or without BatchNorm.")
-@click.option("--curvature", type=float, default=DEFAULT.curvature, show_default=True, help="Assumed k of a feature.")
+@option("--rule NAME", "The optimizer; a final w, as in adamw, decouples.", DEFAULT.rule.name)
+@option("--set,hyperparameters FIELD=VALUE...", "Its hyperparameters, such as beta2=0.99.", cls=Words)
+@option("--learning-rate,--lr X", "The base rate.", DEFAULT.learning_rate)
+@option("--schedule NAME [FIELD=VALUE]...", "Of the rate.", [DEFAULT.schedule.name], cls=Words)
+@option("--weight-decay X", "The strength of the decay.", DEFAULT.regularizer.strength)
+@option("--means WHAT", f"What the decay is: {AS_TORCH} (as the optimizer's class has it), {', '.join(COUPLINGS)}.", AS_TORCH)
+@option("--batch-size N", "Exemplars a step.", DEFAULT.batch_size)
+@option("--steps N", "Length of the run.", DEFAULT.steps)
+@option("--epochs N", "Length of the run in passes over --images, in place of --steps.", type=int)
+@option("--images N", "Number of training images.", type=int)
+@option("--decayed WHAT", f"{' or '.join(DECAYED)}: with or without BatchNorm.", DEFAULT.decayed)
+@option("--curvature X", "Assumed k of a feature.", DEFAULT.curvature)
 @table_options
 def command(runs: Path, as_json: bool, **settings: Any) -> None:
     """Translate your own weight decay into its three meanings, and tell which share of filters died under such a pull."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+import itertools
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,14 +17,15 @@ from mechanisms.claims.hypothesis import REFUTED, SUPPORTED, UNDECIDED, Finding,
 from mechanisms.claims.network_runs import named, not_trained
 from mechanisms.claims.preregistration import AFTER, status
 from mechanisms.command_line.framework import print_rows, verb
-from mechanisms.command_line.options import jobs_option, names_and_overrides, table_options
+from mechanisms.command_line.options import json_option, names_and_overrides, option, preset_option, record_options
 from mechanisms.measures.sparsity import CAUSES, died_of
 from mechanisms.records.loading import Need, load, missing, standing_in
 from mechanisms.records.store import Store
 from mechanisms.records.suites import PRESETS, find_suite, suite_names
 from mechanisms.sweeps.making import make
+from mechanisms.system.context import HERE, RunContext
 from mechanisms.system.progress import say
-from mechanisms.validation import InvalidValue, UserError, require_whole
+from mechanisms.validation import UserError, require_whole, unknown
 
 ERROR_RATE = 0.05
 MOST_TOLD = 4
@@ -33,47 +36,38 @@ NAMED = 2
 
 @verb("P2 H1", "H1 regularizer.strength=1e-3 --run-missing", "--layer toy --json")
 @click.argument("words", nargs=-1, metavar="[NAME | FIELD=VALUE]...")
-@click.option("--layer", type=click.Choice(suite_names()), help="Only those of one suite.")
-@click.option(
-    "--preset", type=click.Choice(PRESETS), default=PRESETS[0], show_default=True, help="Size of the networks' experiments."
-)
-@click.option("--seeds", type=int, metavar="N", help="Replicates of the networks (default: as many as each hypothesis asks for).")
-@click.option("--run-missing", is_flag=True, help="Make missing full-scale records too, not only toy ones.")
-@jobs_option
-@table_options
-def command(
-    words: tuple[str, ...],
-    layer: str | None,
-    preset: str,
-    seeds: int | None,
-    run_missing: bool,
-    jobs: int,
-    runs: Path,
-    as_json: bool,
-) -> None:
+@option("--layer", "Only those of one suite.", type=click.Choice(suite_names()))
+@preset_option
+@option("--seeds N", "Replicates of the networks (default: as many as each hypothesis asks for).", type=int)
+@record_options(os.cpu_count() or 1)
+@json_option
+def command(words: tuple[str, ...], layer: str | None, preset: str, seeds: int | None, as_json: bool, **records: Any) -> None:
     """Judge hypotheses by the records of both suites: supported, refuted or undecided, and why.
 
     NAME is a hypothesis, such as P2 (default: all); FIELD=VALUE changes a setting, as in `run`.
     """
     if seeds is not None:
         require_whole("--seeds", seeds, 1)
-    Store(runs, "toy").require_writable()
+    Store(records["runs"], "toy").require_writable()
     names, overrides = names_and_overrides(words, "hypotheses to judge", "H1")
     at = [at_size(hypothesis, preset, seeds) for hypothesis in chosen(names, layer)]
     hypotheses = [with_settings(hypothesis, overrides) for hypothesis in at]
-    parts = [judged(hypothesis, runs, jobs, run_missing) for hypothesis in hypotheses]
-    rows = _with_adjusted([row for part in parts for row in part])
+    rows = _with_adjusted([row for hypothesis in hypotheses for row in judged(hypothesis, **records)])
     say(_counted(rows))
-    print_rows(rows if as_json else [short for row in rows for short in _lines(row)], as_json)
+    if as_json:
+        print_rows(rows, as_json)
+        return
+    for _, (head, *findings) in itertools.groupby(rows, key=lambda row: row["hypothesis"]):
+        print(*_head(head), sep="\n")
+        print_rows([_short(finding) for finding in findings], as_json=False)
 
 
-def _lines(row: dict[str, Any]) -> list[dict[str, Any]]:
-    """What a person sees of a row: below a verdict what the filters of its settings died of, where these are few."""
-    deaths = row.get("died_of", {})
-    told = {name: ", ".join(f"{cause} {share:.1%}" for cause, share in of.items()) for name, of in deaths.items()}
-    extra = [{"quantity": f"died of, {name}: {text}"} for name, text in told.items()] if len(told) <= MOST_TOLD else []
-    first = _short(row)
-    return [first, *(dict.fromkeys(first, "") | line for line in extra)]
+def _head(row: dict[str, Any]) -> Iterator[str]:
+    """What a person sees of a hypothesis: its verdict, and what the filters of its settings died of, where these are few."""
+    verdict = str(row["verdict"]).upper() + (f", {row['made']}" if row["made"] else "")
+    yield "  ".join(text for text in (row["hypothesis"], verdict, row["why"], _told(row["not_trained"])) if text)
+    for name, shares in row["died_of"].items() if len(row["died_of"]) <= MOST_TOLD else ():
+        yield f"died of, {name}: " + ", ".join(f"{cause} {share:.1%}" for cause, share in shares.items())
 
 
 def _with_adjusted(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -96,9 +90,9 @@ def _counted(rows: list[dict[str, Any]]) -> str:
 def chosen(names: Sequence[str], layer: str | None) -> list[Hypothesis]:
     """The hypotheses of these names and this layer, all where nothing is named."""
     known = all_hypotheses()
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise InvalidValue(f"unknown hypothesis {unknown[0]!r}: there are " + ", ".join(known))
+    strange = [name for name in names if name not in known]
+    if strange:
+        raise unknown("hypothesis", strange[0], known)
     return [h for name, h in known.items() if (not names or name in names) and layer in (None, h.layer)]
 
 
@@ -117,10 +111,10 @@ def with_settings(hypothesis: Hypothesis, overrides: tuple[str, ...]) -> Hypothe
     return replace(hypothesis, needs=tuple(needs))
 
 
-def judged(hypothesis: Hypothesis, runs: Path, jobs: int, run_missing: bool) -> list[dict[str, Any]]:
+def judged(hypothesis: Hypothesis, runs: Path, **making: Any) -> list[dict[str, Any]]:
     """One row for the verdict of a hypothesis and one for each of its findings."""
     say(f"{hypothesis.name}: {hypothesis.statement}")
-    findings, verdict, why = judge(hypothesis, runs, jobs, run_missing)
+    findings, verdict, why = judge(hypothesis, runs, **making)
     quick = find_suite(hypothesis.layer).quick
     made = status(hypothesis, runs) if findings else ""
     failed = [name for need in hypothesis.needs[:1] if findings and not quick for name in _not_trained(need, runs)]
@@ -142,13 +136,15 @@ def judged(hypothesis: Hypothesis, runs: Path, jobs: int, run_missing: bool) -> 
     return [head, *({"hypothesis": hypothesis.name, **_row(finding)} for finding in findings)]
 
 
-def judge(hypothesis: Hypothesis, runs: Path, jobs: int, run_missing: bool) -> tuple[tuple[Finding, ...], str, str]:
+def judge(
+    hypothesis: Hypothesis, runs: Path, jobs: int, run_missing: bool, context: RunContext = HERE
+) -> tuple[tuple[Finding, ...], str, str]:
     """(findings, verdict, why) of a hypothesis; undecided, with the command, where full-scale records are missing."""
     lacking = [need for need in hypothesis.needs if missing(need, runs)]
     if lacking and not run_missing and not find_suite(hypothesis.layer).quick:
         return (), UNDECIDED, f"records are missing: {lacking[0].command}"
     for need in hypothesis.needs:
-        make(need, runs, jobs)
+        make(need, runs, jobs, context)
     for line in standing_in(hypothesis.needs, runs):
         say(line)
     tables = [load(need, runs) for need in hypothesis.needs]
@@ -193,24 +189,9 @@ def _row(finding: Finding) -> dict[str, Any]:
 
 
 def _short(row: dict[str, Any]) -> dict[str, Any]:
-    """The columns that fit on a screen: a verdict in capitals above its findings."""
-    if "quantity" not in row:
-        return {
-            "hypothesis": row["hypothesis"],
-            "verdict": str(row["verdict"]).upper() + (f", {AFTER}" if row["after_the_fact"] else ""),
-            "quantity": "; ".join(text for text in (row["why"], _told(row["not_trained"])) if text),
-            "made": row["made"],
-        }
-    return {
-        "hypothesis": "",
-        "verdict": row["verdict"],
-        "quantity": row["quantity"],
-        "expected": row["expected"],
-        "found": row["found"],
-        "95 % interval": row["interval"],
-        "n": row["n"],
-        "p (Holm)": row["p_holm"],
-    }
+    """The columns of a finding that fit on a screen."""
+    shown = {name: row[name] for name in ("verdict", "quantity", "expected", "found")}
+    return shown | {"95 % interval": row["interval"], "n": row["n"], "p (Holm)": row["p_holm"]}
 
 
 def _told(failed: list[str]) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class ClampNorm(AbstractIntervention):
     """The L2 norm of each chosen filter's incoming (or outgoing) weights stays what it was; their direction is free to move.
 
-    With another `floor` and `ceiling`, multiples of what it was, the norm is free between them: `floor=0.05 ceiling=none` only
+    With another `floor` and `ceiling`, multiples of what it was, the norm is free between them: `floor=0.05 ceiling=null` only
     keeps it from collapsing, the same number in both holds it at a level. In front of a BatchNorm the norm of the incoming
     weights changes no output, only how far a step turns them.
     """

@@ -77,10 +77,12 @@ def causes(table: pd.DataFrame) -> pd.Series:
 def died_of(table: pd.DataFrame, per: str = "run") -> pd.DataFrame:
     """The fraction of features that died of each cause, at each recorded step of each run: a column for each of `CAUSES`.
 
-    With what is unknown they add up to `sparsity` by activation.
+    They add up to `sparsity` by activation, and are NaN for a run where a cause is unknown.
     """
     found = causes(table)
-    marked = table.assign(**{name: (found == name).astype(float) for name in CAUSES})
+    marked = table.assign(**{name: (found == name).astype(float) for name in CAUSES}, unknown=found == "unknown")
+    unknown = grouped(marked, moment_columns(table, per))["unknown"].transform("any")
+    marked.loc[unknown, list(CAUSES)] = float("nan")
     return grouped(marked, moment_columns(table, per))[list(CAUSES)].mean().reset_index()
 
 

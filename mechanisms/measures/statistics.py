@@ -279,7 +279,8 @@ def chance_beyond(found: Estimate, null: float, sign: int) -> float | None:
     if not math.isfinite(reach):
         return 1.0
     if reach == 0:
-        return None if found.p is None else min(1.0, 2 * found.p) if away > 0 else 1.0
+        exact = 0.5**found.n if null else found.p
+        return None if found.p is None or exact is None else min(1.0, 2 * exact) if away > 0 else 1.0
     if found.n < 2:
         return None
     freedom = found.n - 1

@@ -11,7 +11,7 @@ from typing import Any
 
 from mechanisms.claims import all_hypotheses, treated_runs
 from mechanisms.claims.hypothesis import UNDECIDED, Finding
-from mechanisms.claims.preregistration import status
+from mechanisms.claims.preregistration import AFTER
 from mechanisms.commands.verdict import at_size
 from mechanisms.measures.statistics import Estimate
 from mechanisms.pages import pruning
@@ -50,6 +50,7 @@ class Answers:
         self.evidence = Evidence(runs)
         self.known = all_hypotheses()
         self._judged: dict[tuple[str, str, int | None], Judged] = {}
+        self._summaries: dict[Need, Any] = {}
 
     def block(self, asked: str) -> str:
         """Return the table of `verdicts NAME… [preset=P] [seeds=N]` or `KIND EXPERIMENT [field=value …] [seeds=N]`.
@@ -105,9 +106,12 @@ class Answers:
         return self.evidence.table(need)
 
     def summary(self, need: Need) -> Any:
-        """Return what the command line prints after a run: a row a setting."""
-        self._prepare(need)
-        return resolve(find_suite(need.layer).summarize)(store_of(need, self.evidence.runs), specs_of(need), need.numbers)
+        """Return what the command line prints after a run: a row a setting; made once."""
+        if need not in self._summaries:
+            self._prepare(need)
+            summarize = resolve(find_suite(need.layer).summarize)
+            self._summaries[need] = summarize(store_of(need, self.evidence.runs), specs_of(need), need.numbers)
+        return self._summaries[need]
 
     def _judge(self, name: str, preset: str, seeds: int | None) -> Judged:
         if name not in self.known:
@@ -127,11 +131,12 @@ class Answers:
         for name in names:
             judged = self._judge(name, options.get("preset", PRESETS[0]), int(options["seeds"]) if "seeds" in options else None)
             one = judged.hypothesis
-            made = status(one, self.evidence.runs) if one.predictions else ""
-            told = [part for part in (one.explanation, made) if part]
+            made = judged.made
+            told = [part for part in (one.explanation, "" if made == AFTER else made) if part]
+            after = f", {AFTER}" if made.startswith(AFTER) else ""
             why = f" ({judged.why})" if judged.verdict == UNDECIDED and judged.why else ""
             statement = f"**{one.statement}** ({'; '.join(told)})" if told else f"**{one.statement}**"
-            yield [f"**{name}**", statement, "", "", "", f"**{judged.verdict}**{why}"]
+            yield [f"**{name}**", statement, "", "", "", f"**{judged.verdict}**{after}{why}"]
             yield from (_finding_row(finding) for finding in judged.findings)
 
 
@@ -169,7 +174,7 @@ def _outcomes(answers: Answers, need: Need, _: list[str]) -> list[Cells]:
             [
                 *(f"{row[name]:g}" if isinstance(row[name], float) else str(row[name]) for name in own),
                 f"{row['sparsity_by_activation']:.3f} ({spread})",
-                *([" / ".join(f"{100 * row[name]:.0f}" for name in causes)] if causes else []),
+                *([" / ".join("–" if math.isnan(row[name]) else f"{100 * row[name]:.0f}" for name in causes)] if causes else []),
                 f"{row['sparsity_by_scale']:.3f}",
                 f"{row['test_error']:.1%}".replace("%", " %"),
                 number_text(row["train_loss"]),

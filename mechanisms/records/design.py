@@ -6,12 +6,15 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from mechanisms.records.specs import UnknownField, field_types, flatten, override_all, spec_id
-from mechanisms.validation import UserError
+from mechanisms.records.specs import UnknownField, field_types, flatten, override, override_all, spec_id
+from mechanisms.validation import UserError, require_above
 
 Change = tuple[str, Any]
 """A dotted field name and its new value."""
 STRENGTH = "strength"
+TORCH_NAMES = {"lr": "learning_rate", "weight_decay": "regularizer.strength"}
+"""Name that torch has for a setting → its field; besides, `epochs` are passes over the training images, in place of `steps`."""
+EPOCHS = "epochs"
 MAX_FIELDS = 4
 """As many fields tell a spec from the others in a message."""
 
@@ -31,6 +34,8 @@ def changed(specs: Sequence[Any], changes: Sequence[Change], tell: Callable[[str
         UnknownField: no spec has the field.
         UserError: a value is not valid.
     """
+    epochs = [value for field, value in changes if field == EPOCHS][-1:]
+    changes = [(_own_name(field, specs[0]), value) for field, value in changes if field != EPOCHS]
     labels = [_label(spec, specs) for spec in specs]
     found, left = [], dict[str, list[int]]()
     for number, spec in enumerate(specs):
@@ -51,7 +56,24 @@ def changed(specs: Sequence[Any], changes: Sequence[Change], tell: Callable[[str
         for group in _equal(found):
             if len({spec_id(specs[number]) for number in group}) > 1:
                 tell(f"equal by now, and counted once: {_of(group, labels)}")
-    return tuple(found)
+    return tuple(_lasting(spec, *epochs) for spec in found) if epochs else tuple(found)
+
+
+def _own_name(field: str, spec: Any) -> str:
+    """The field of a spec, or of the training in it, that a name of torch's means; other names stay."""
+    name = TORCH_NAMES.get(field, field)
+    return f"train.{name}" if name != field and hasattr(spec, "train") else name
+
+
+def _lasting(spec: Any, epochs: Any) -> Any:
+    """The spec with as many steps as so many passes over the training images have."""
+    require_above(EPOCHS, epochs, 0)
+    train = getattr(spec, "train", spec)
+    images = getattr(getattr(train, "data", None), "train_size", None)
+    if images is None:
+        raise UserError(f"{EPOCHS}={epochs}: how many training images there are is not known here, set steps")
+    steps = max(1, round(epochs * (images // train.batch_size)))
+    return override(spec, "steps" if train is spec else "train.steps", steps)
 
 
 def _applied(spec: Any, changes: list[Change]) -> tuple[Any, dict[str, UnknownField]]:

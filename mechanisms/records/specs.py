@@ -20,7 +20,7 @@ from typing import Any, TypeVar, cast
 
 from mechanisms.law import torch_rules as torch_rules  # its rule is a choice of `rule` too
 from mechanisms.records.added_fields import added_fields
-from mechanisms.validation import InvalidValue, UserError, is_finite, require
+from mechanisms.validation import InvalidValue, UserError, is_finite, require, unknown
 
 Spec = TypeVar("Spec")
 TYPE_KEY = "type"
@@ -233,8 +233,7 @@ def override_all(spec: Spec, fields: Iterable[tuple[str, Any]]) -> Spec:
     for path, value in fields:
         head, _, rest = path.partition(".")
         if head not in field_types(type(spec)):
-            valid = ", ".join(flatten(spec)) or "no fields"
-            raise UnknownField(f"unknown field {path!r}: {type(spec).__name__} has {valid}", path)
+            raise UnknownField(str(unknown("field", path, flatten(spec))), path)
         if rest:
             parts.setdefault(head, []).append((rest, value))
         else:

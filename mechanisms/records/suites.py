@@ -14,7 +14,7 @@ from typing import Any
 
 from mechanisms.records.design import changed
 from mechanisms.records.specs import parse_override, spec_id
-from mechanisms.validation import InvalidValue, UserError, require_choice
+from mechanisms.validation import UserError, require_choice, unknown
 
 ENTRY_POINTS = "implicit_sparsity.suites"
 """The group of entry points by which suites are found: NAME = "MODULE:LAYER"."""
@@ -25,30 +25,15 @@ PRESETS = ("demo", "short", "paper")
 
 
 @dataclass(frozen=True)
-class Setting:
-    """A command-line option that says where and how to compute, not what: no part of a spec.
-
-    It travels as an environment variable, so that worker processes see it too; an option without `metavar` is a switch ("1").
-    `folder` is the default of an option that names a folder.
-    """
-
-    option: str
-    variable: str
-    help: str
-    metavar: str | None = None
-    folder: str | None = None
-
-
-@dataclass(frozen=True)
 class Layer:
     """One layer; the texts are "MODULE" or "MODULE:FUNCTION" and are imported when they are needed, not before.
 
-    `run_together` takes several (spec, seed, folder for checkpoints) and makes them in turn in one process. `blocks` cuts a spec
-    into the specs of its blocks, in the order of the whole; each has a record of its own. `read_spec` makes a spec of what a
-    manifest says. `device_variable` is the environment variable that names the device, where runs may compute on a GPU. A
-    `resumable` layer's `run` takes a third argument, the folder for checkpoints. `reference` holds committed records, which
-    stand in for those not made here. Records of a `quick` suite are made without asking where they are missing.
-    `example` is an experiment that the help texts name.
+    `run_together` takes several tuples of the arguments of `run` and makes them in turn in one process. `blocks` cuts a spec into
+    the specs of its blocks, in the order of the whole; each has a record of its own. `read_spec` makes a spec of what a manifest
+    says. A `resumable` layer's `run` takes a third argument, the folder for checkpoints. `settings` are the fields of a
+    `RunContext` that concern the layer; where there are any, the last argument of `run` is a `RunContext`. `reference` holds
+    committed records, which stand in for those not made here. Records of a `quick` suite are made without asking where they are
+    missing. `about` is what the suite runs, and `example` an experiment, for the help texts.
     """
 
     name: str
@@ -58,12 +43,12 @@ class Layer:
     run_together: str | None = None
     blocks: str | None = None
     read_spec: str | None = None
-    device_variable: str | None = None
-    settings: tuple[Setting, ...] = ()
+    settings: tuple[str, ...] = ()
     resumable: bool = False
     reference: Path | None = None
     quick: bool = False
     example: str = "EXPERIMENT"
+    about: str = "Runs"
 
     def names(self) -> dict[str, Callable[[], tuple[Any, ...]]]:
         """Name → function of every experiment: the public functions of the experiments module, or of a package's modules."""
@@ -84,7 +69,7 @@ class Layer:
         """
         found = self.names()
         if experiment not in found:
-            raise InvalidValue(f"unknown experiment {experiment!r}: {self.name} has " + ", ".join(found))
+            raise unknown("experiment", experiment, found)
         fields = [parse_override(text) for text in overrides]
         takes_preset = "preset" in inspect.signature(found[experiment]).parameters
         given = {field: value for field, value in fields if field == "preset"}
@@ -112,6 +97,23 @@ def find_suite(name: str) -> Layer:
         require_choice("suite", name, tuple(sorted(known.names)))
         FOUND[name] = next(iter(known.select(name=name))).load()
     return FOUND[name]
+
+
+def suite_of(experiment: str, suite: str | None = None) -> Layer:
+    """Find the suite that has an experiment, among all or the named one.
+
+    Raises:
+        InvalidValue: none has it.
+        UserError: several have it, and none is named.
+    """
+    asked = [find_suite(name) for name in ((suite,) if suite else suite_names())]
+    having = [one for one in asked if experiment in one.names()]
+    if not having:
+        raise unknown("experiment", experiment, sorted(set().union(*(one.names() for one in asked))))
+    if len(having) > 1:
+        names, told = [one.name for one in having], f"name one, as suite={having[0].name!r} or before the verb"
+        raise UserError(f"{experiment!r} is an experiment of {' and of '.join(names)}: {told}")
+    return having[0]
 
 
 def _modules(name: str) -> list[ModuleType]:

@@ -18,8 +18,8 @@ from typing import Any
 from mechanisms.system.progress import say
 from mechanisms.validation import UserError, require_whole
 
-WORKER = "IMPLICIT_SPARSITY_WORKER"
-"""Environment variable: the number of a worker process on this machine, from 0, by which it chooses its GPU."""
+_numbers: list[int] = []
+"""Of this process, if it is a worker: its number."""
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "NUMBA_NUM_THREADS")
 SECONDS_TO_ANSWER = 10
 SECONDS_BETWEEN_LOOKS = 0.5
@@ -52,7 +52,7 @@ def _local_processes(jobs: int) -> Iterator[Executor]:
     context = multiprocessing.get_context("spawn")
     numbers = context.SimpleQueue()
     for number in range(jobs):
-        numbers.put(str(number))
+        numbers.put(number)
     # In the environment before a worker starts: libraries read their number of threads when they are loaded.
     with environment(dict.fromkeys(THREADS, "1")):
         executor = concurrent.futures.ProcessPoolExecutor(jobs, context, initializer=_start_worker, initargs=(numbers,))
@@ -81,8 +81,13 @@ def environment(values: dict[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
+def own_number() -> int:
+    """The number of this worker process among those of its sweep on this machine, from 0; 0 of other processes."""
+    return _numbers[0] if _numbers else 0
+
+
 def _start_worker(numbers: Any) -> None:
-    os.environ[WORKER] = numbers.get()
+    _numbers[:] = [numbers.get()]
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:

@@ -24,7 +24,8 @@ from mechanisms.records.store import DamagedRecord, Store
 from mechanisms.records.suites import Layer
 from mechanisms.sweeps.executors import on_this_machine
 from mechanisms.sweeps.locks import Watch, owner_of, read
-from mechanisms.sweeps.worker import Outcome, Task, Unit, failed, perform, settings_of
+from mechanisms.sweeps.worker import Outcome, Task, Unit, failed, perform
+from mechanisms.system.context import HERE, RunContext
 from mechanisms.system.processes import companions
 from mechanisms.system.progress import Progress, in_words, say
 from mechanisms.validation import UserError, require_whole
@@ -46,6 +47,7 @@ def run_all(
     jobs: int = 1,
     together: int = 1,
     executor: Callable[[], AbstractContextManager[Executor]] | None = None,
+    context: RunContext = HERE,
 ) -> int:
     """Makes every missing record of specs × seeds; returns how many were made.
 
@@ -56,6 +58,7 @@ def run_all(
         seeds: the replicates of each.
         jobs: processes of this machine, where no executor is given.
         together: runs that each worker makes in turn (a GPU that one small network cannot fill).
+        context: where and how runs compute.
         executor: makes the `concurrent.futures.Executor` to work with; called again if it broke.
 
     Raises:
@@ -71,7 +74,7 @@ def run_all(
         return 0
     store.require_writable()
     progress = Progress(layer.name, len(units), len(units) - len(missing), quiet=rank > 0)
-    sweep = Sweep(layer, store, missing, together, progress, marked=processes == 1)
+    sweep = Sweep(layer, store, missing, together, progress, context, marked=processes == 1)
     with progress:
         sweep.work(opener)
     return sweep.made
@@ -103,7 +106,15 @@ class Sweep:
     """One sweep under way: what is left to give out, what workers have, and what other sweeps are making."""
 
     def __init__(
-        self, layer: Layer, store: Store, units: list[Unit], together: int, progress: Progress, *, marked: bool = True
+        self,
+        layer: Layer,
+        store: Store,
+        units: list[Unit],
+        together: int,
+        progress: Progress,
+        context: RunContext,
+        *,
+        marked: bool = True,
     ) -> None:
         # Workers of a cluster have folders of their own to work in.
         self.layer = layer
@@ -125,7 +136,7 @@ class Sweep:
         self.found = 0
         self.failures = list[str]()
         self.stopped = ""
-        self.settings = settings_of(layer)
+        self.context = context.anywhere()
         self.command = (Path(sys.argv[0]).name, *sys.argv[1:])
 
     def work(self, opener: Callable[[], AbstractContextManager[Executor]]) -> None:
@@ -175,7 +186,7 @@ class Sweep:
         """
         while group := self._next_group():
             stale = {unit: self.stale.pop(unit) for unit in group if unit in self.stale}
-            task = Task(self.layer, self.store, group, self.name, stale, self.settings, self.command)
+            task = Task(self.layer, self.store, group, self.name, stale, self.context, self.command)
             try:
                 future = executor.submit(perform, task)
             except BrokenExecutor:

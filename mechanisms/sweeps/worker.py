@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import threading
 import time
@@ -14,8 +13,9 @@ from typing import Any
 
 from mechanisms.records.store import DamagedRecord, Store, Unwritable
 from mechanisms.records.suites import Layer, resolve
-from mechanisms.sweeps.executors import environment
+from mechanisms.sweeps.executors import own_number
 from mechanisms.sweeps.locks import Mark, beating, take
+from mechanisms.system.context import RunContext
 from mechanisms.system.files import write_whole
 from mechanisms.validation import UserError
 
@@ -62,7 +62,7 @@ class Task:
     Attributes:
         sweep: the name of the sweep in its marks; none where processes make one record together.
         stale: of units that another sweep seems to have given up, the mark that may be replaced.
-        settings: environment variables.
+        context: where and how runs compute.
         command: the words of the command line, for the manifests.
     """
 
@@ -71,13 +71,13 @@ class Task:
     units: tuple[Unit, ...]
     sweep: str | None
     stale: Mapping[Unit, bytes]
-    settings: dict[str, str]
+    context: RunContext
     command: tuple[str, ...]
 
 
 def perform(task: Task) -> list[Outcome]:
     """Makes the records of a task and returns how each unit ended; errors of a run are outcomes and are not raised."""
-    with _one_at_a_time, environment(task.settings):
+    with _one_at_a_time:
         return list(outcomes(task))
 
 
@@ -154,7 +154,8 @@ def _made(task: Task, units: Sequence[Unit]) -> Iterator[Outcome]:
     store = task.store
     started = time.perf_counter()
     places = [(store.checkpoints(unit.spec, unit.seed),) if layer.resumable else () for unit in units]
-    arguments = [(unit.spec, unit.seed, *place) for unit, place in zip(units, places, strict=True)]
+    context = (replace(task.context, worker=own_number()),) if layer.settings else ()
+    arguments = [(unit.spec, unit.seed, *place, *context) for unit, place in zip(units, places, strict=True)]
     for number, tables, extra in _results(layer, arguments):
         unit, seconds = units[number], time.perf_counter() - started
         told = {"seconds": round(seconds, 3), "command": list(task.command), **extra}
@@ -172,10 +173,3 @@ def _results(layer: Layer, arguments: list[tuple[Any, ...]]) -> Iterator[tuple[i
     run = resolve(layer.run)
     for number, one in enumerate(arguments):
         yield number, *run(*one)
-
-
-def settings_of(layer: Layer) -> dict[str, str]:
-    """The layer's settings as workers in other folders and on other machines need them: folders by their whole path."""
-    found = {setting.variable: os.environ.get(setting.variable) or setting.folder for setting in layer.settings}
-    folders = {setting.variable for setting in layer.settings if setting.folder}
-    return {name: os.path.abspath(value) if name in folders else value for name, value in found.items() if value}

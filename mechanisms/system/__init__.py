@@ -1,4 +1,4 @@
-"""What touches the operating system and the terminal: files, processes, signals, progress lines, printed tables.
+"""What touches the operating system and the terminal: a run's context, files, processes, signals, progress lines, printed tables.
 
 Imports `mechanisms.validation` alone.
 """

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mechanisms.validation import require
 
-RANK, WORLD_SIZE = "RANK", "WORLD_SIZE"
+RANK, WORLD_SIZE, LOCAL_RANK = "RANK", "WORLD_SIZE", "LOCAL_RANK"
 """What `torchrun` tells each of the processes of one training."""
 
 
@@ -51,6 +51,11 @@ def companions() -> tuple[int, int]:
     rank, number = (_whole(name, default) for name, default in ((RANK, "0"), (WORLD_SIZE, "1")))
     require(number > 0, WORLD_SIZE, number, "the number of processes that torchrun started, or unset it")
     return rank, number
+
+
+def local_rank() -> int | None:
+    """The number of this process among those that `torchrun` started on this machine; None without it."""
+    return _whole(LOCAL_RANK, "0") if os.environ.get(LOCAL_RANK) else None
 
 
 def _whole(variable: str, default: str) -> int:

@@ -9,6 +9,7 @@ import random
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +17,20 @@ import pytest
 import torch
 
 from full_scale.models.basic_net import BasicNet
-from full_scale.suite import CHECKPOINT, LAYER
+from full_scale.suite import LAYER
 from full_scale.training.augmentation import FlipCrop
 from full_scale.training.checkpoints import NAME, Checkpoints
 from full_scale.training.loop import Training, run
 from full_scale.training.spec import TrainSpec
+from mechanisms.command_line.framework import main
 from mechanisms.law.regularizers import L2
 from mechanisms.law.schedules import Cosine
 from mechanisms.law.update_rules import AbstractUpdateRule, Adam
 from mechanisms.records.specs import choices
 from mechanisms.records.store import Store
-from mechanisms.validation import InvalidValue
+from mechanisms.system.context import RunContext
+
+ALWAYS = RunContext(checkpoint_every=0)
 
 ROOT = Path(__file__).parents[2]
 TINY = TrainSpec(
@@ -48,11 +52,6 @@ class Killed(Exception):
     """Stands for whatever ends a process."""
 
 
-@pytest.fixture(autouse=True)
-def at_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(CHECKPOINT.variable, "0")
-
-
 def run_until(spec: TrainSpec, step: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs and is killed in the middle of a step, after its gradients and before its update."""
     update = Training._update
@@ -65,7 +64,7 @@ def run_until(spec: TrainSpec, step: int, folder: Path, monkeypatch: pytest.Monk
     with monkeypatch.context() as patched:
         patched.setattr(Training, "_update", fatal)
         with pytest.raises(Killed):
-            run(spec, 0, folder)
+            run(spec, 0, folder, ALWAYS)
 
 
 def equal(first: Any, second: Any) -> bool:
@@ -78,7 +77,7 @@ def test_every_rule_goes_on_bit_for_bit(name: str, tmp_path: Path, monkeypatch: 
     whole, _ = run(spec, 0)
     for step in (1, 7):
         run_until(spec, step, tmp_path, monkeypatch)
-    resumed, extra = run(spec, 0, tmp_path)
+    resumed, extra = run(spec, 0, tmp_path, ALWAYS)
     assert extra["resumptions"] == 2
     assert equal(whole, resumed)
 
@@ -93,19 +92,19 @@ def test_a_damaged_checkpoint_and_one_of_another_run_are_kept_aside(
         folder = tmp_path / str(number)
         folder.mkdir()
         (folder / NAME).write_bytes(damaged)
-        assert equal(whole, run(TINY, 0, folder)[0])
+        assert equal(whole, run(TINY, 0, folder, ALWAYS)[0])
         assert "the training starts anew" in capsys.readouterr().err
         assert [path.read_bytes() for path in folder.glob("*.unusable-*")] == [damaged]
     other = dataclasses.replace(TINY, learning_rate=2e-2)
     run_until(other, 5, tmp_path / "other", monkeypatch)
-    assert equal(whole, run(TINY, 0, tmp_path / "other")[0])
+    assert equal(whole, run(TINY, 0, tmp_path / "other", ALWAYS)[0])
     assert "other settings" in capsys.readouterr().err
 
 
 def test_a_full_disk_leaves_the_checkpoint_before_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    checkpoints = Checkpoints(tmp_path, {})
+    checkpoints = Checkpoints(tmp_path, {}, every=0)
     checkpoints.offer(lambda: {"number": 1})
 
     def full(*_: object) -> None:
@@ -120,10 +119,8 @@ def test_a_full_disk_leaves_the_checkpoint_before_it(
 
 
 @pytest.mark.parametrize("value", ["soon", "-1", "nan"])
-def test_a_wrong_interval_is_refused(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(CHECKPOINT.variable, value)
-    with pytest.raises(InvalidValue, match="--checkpoint-every"):
-        Checkpoints(None, {})
+def test_a_wrong_interval_is_refused(value: str, refuses: Callable[..., None]) -> None:
+    refuses(lambda: main(LAYER, ["run", "digits", "--checkpoint-every", value]), "--checkpoint-every")
 
 
 def test_ten_kills_at_random_moments_leave_no_trace(tmp_path: Path) -> None:
@@ -137,13 +134,24 @@ def test_ten_kills_at_random_moments_leave_no_trace(tmp_path: Path) -> None:
         "augmentation=flip",
         "schedule=cosine",
     ]
-    command = [sys.executable, "-m", "full_scale", "run", "strength", *words, "regularizer.strength=3e-3", "--seeds", "1"]
-    environment = {**os.environ, CHECKPOINT.variable: "0.02"}
+    command = [
+        sys.executable,
+        "-m",
+        "full_scale",
+        "run",
+        "strength",
+        *words,
+        "regularizer.strength=3e-3",
+        "--seeds",
+        "1",
+        "--checkpoint-every",
+        "0.02",
+    ]
     (spec,) = LAYER.specs("strength", [*words, "regularizer.strength=3e-3"])
     store, kills, chance = Store(tmp_path / "killed", LAYER.name), 0, random.Random()
     while kills < 10:
         process = subprocess.Popen(
-            [*command, "--runs", str(store.root)], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [*command, "--runs", str(store.root)], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         before = stamp(store, spec)
         while process.poll() is None and stamp(store, spec) == before:
@@ -155,7 +163,7 @@ def test_ten_kills_at_random_moments_leave_no_trace(tmp_path: Path) -> None:
         kills += 1
     assert not store.has(spec, 0)
     for root in (store.root, tmp_path / "whole"):
-        subprocess.run([*command, "--runs", str(root)], cwd=ROOT, env=environment, check=True, capture_output=True)
+        subprocess.run([*command, "--runs", str(root)], cwd=ROOT, check=True, capture_output=True)
     assert store.manifest(spec, 0)["resumptions"] == 10
     assert equal(store.load(spec, 0), Store(tmp_path / "whole", LAYER.name).load(spec, 0))
     assert not store.checkpoints(spec, 0).exists()

@@ -27,8 +27,11 @@ from mechanisms.law.regularizers import L1, L2
 from mechanisms.law.update_rules import SGD, Adam
 from mechanisms.measures.criteria import all_criteria, score
 from mechanisms.records.columns import check
+from mechanisms.system.context import RunContext
 from mechanisms.validation import InvalidValue, UserError
 from tests.full_scale.models.foreign import NormAct
+
+ALWAYS = RunContext(checkpoint_every=0)
 
 TINY = TrainSpec(
     network=BasicNet(width=1 / 16),
@@ -201,7 +204,6 @@ def test_gradients_modes_and_statistics_are_put_back(training: Training) -> None
 
 def test_a_resumed_early_run_ends_with_the_same_tables(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed right after a moment, when the checkpoint of that step holds what was measured at it."""
-    monkeypatch.setenv("IMPLICIT_SPARSITY_CHECKPOINT_SECONDS", "0")
     spec = EarlySpec(train=TINY, moments=(0.3, 0.6), images=IMAGES)
     whole, _ = run_early(spec, 0)
     update = Training._update
@@ -214,8 +216,8 @@ def test_a_resumed_early_run_ends_with_the_same_tables(tmp_path: Any, monkeypatc
     with monkeypatch.context() as patched:
         patched.setattr(Training, "_update", fatal)
         with pytest.raises(KeyboardInterrupt):
-            run_early(spec, 0, tmp_path)
-    resumed, extra = run_early(spec, 0, tmp_path)
+            run_early(spec, 0, tmp_path, ALWAYS)
+    resumed, extra = run_early(spec, 0, tmp_path, ALWAYS)
     assert extra["resumptions"] == 1
     for name in whole:
         pd.testing.assert_frame_equal(whole[name], resumed[name])

@@ -12,11 +12,11 @@ from sklearn.datasets import load_digits
 
 from full_scale.data.base import AbstractDataset, Data, Examples
 from full_scale.data.digits import Digits
-from full_scale.data.files.location import DATA_VARIABLE
 from full_scale.data.folders import AbstractFolderDataset
 from full_scale.data.stored import AbstractStoredDataset
 from mechanisms.records.specs import choices, from_json, to_json
 from mechanisms.validation import UserError
+from tests.full_scale.data.conftest import data_in
 
 DATASETS = choices(AbstractDataset)
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
@@ -32,7 +32,7 @@ def small(name: str) -> AbstractDataset:
 
 @pytest.mark.parametrize("name", [name for name, cls in DATASETS.items() if not issubclass(cls, AbstractFolderDataset)])
 def test_every_data_set_is_what_it_announces(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(DATA_VARIABLE, str(SHARED))
+    data_in(SHARED, monkeypatch)
     dataset = small(name)
     try:
         data = dataset.load()
@@ -65,7 +65,7 @@ def test_every_data_set_survives_json(name: str) -> None:
 
 @pytest.mark.parametrize("name", DATASETS)
 def test_missing_files_are_one_line(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(DATA_VARIABLE, str(tmp_path))
+    data_in(tmp_path, monkeypatch)
     if not issubclass(DATASETS[name], AbstractStoredDataset | AbstractFolderDataset):
         assert DATASETS[name]().load()
         return

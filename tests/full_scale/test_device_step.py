@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from full_scale.models.basic_net import BasicNet
-from full_scale.suite import DEVICE, LAYER
+from full_scale.suite import LAYER
 from full_scale.training.context import computing
 from full_scale.training.device_step import step_table
 from full_scale.training.interleaved import run_together
@@ -24,7 +24,11 @@ from mechanisms.law.schedules import Cosine
 from mechanisms.law.update_rules import AbstractUpdateRule, Adam
 from mechanisms.records.specs import choices
 from mechanisms.records.store import Store
+from mechanisms.system.context import HERE, RunContext
 from mechanisms.validation import UserError
+
+ALWAYS = RunContext(checkpoint_every=0)
+ON_GPU = RunContext(device="cuda")
 
 RULES = {name: rule for name, rule in choices(AbstractUpdateRule).items() if can_replay(rule())}
 TINY = TrainSpec(
@@ -42,7 +46,7 @@ needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA de
 
 def replayed(spec: TrainSpec, checkpoints: Path | None = None) -> tuple[dict[str, pd.DataFrame], bool]:
     with computing():
-        tables, extra = Training(spec, 0, checkpoints, replay=True).run()
+        tables, extra = Training(spec, 0, checkpoints, ALWAYS, replay=True).run()
     return tables, extra["steps_replayed"]
 
 
@@ -73,10 +77,9 @@ def test_the_table_holds_the_numbers_of_every_step() -> None:
 
 
 def test_replayed_steps_go_on_after_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("IMPLICIT_SPARSITY_CHECKPOINT_SECONDS", "0")
     whole, _ = replayed(TINY)
     with computing():
-        steps = Training(TINY, 0, tmp_path, replay=True).steps()
+        steps = Training(TINY, 0, tmp_path, ALWAYS, replay=True).steps()
         assert [next(steps) for _ in range(4)] == [1, 2, 3, 4]
     resumed, _ = replayed(TINY, tmp_path)
     assert all(whole[name].equals(resumed[name]) for name in whole)
@@ -84,7 +87,7 @@ def test_replayed_steps_go_on_after_a_checkpoint(tmp_path: Path, monkeypatch: py
 
 def test_trainings_in_turn_are_trainings_alone() -> None:
     specs = [TINY, dataclasses.replace(TINY, steps=3), dataclasses.replace(TINY, regularizer=L2())]
-    found = {number: tables for number, tables, _ in run_together([(spec, seed, None) for seed, spec in enumerate(specs)])}
+    found = {number: tables for number, tables, _ in run_together([(spec, seed, None, HERE) for seed, spec in enumerate(specs)])}
     for seed, spec in enumerate(specs):
         alone, _ = run(spec, seed)
         assert all(alone[name].equals(found[seed][name]) for name in alone)
@@ -102,25 +105,22 @@ def test_the_command_line_makes_runs_in_turn(tmp_path: Path, capsys: pytest.Capt
 
 
 @pytest.mark.parametrize("name", ["cuda:99", "quantum"])
-def test_a_device_that_is_not_there_is_one_line(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(DEVICE.variable, name)
+def test_a_device_that_is_not_there_is_one_line(name: str) -> None:
     with pytest.raises(UserError, match=f"--device {name} cannot be used here"):
-        run(TINY, 0)
+        run(TINY, 0, context=RunContext(device=name))
 
 
 @needs_gpu
 @pytest.mark.parametrize("name", RULES)
-def test_a_graph_makes_the_steps_of_the_loop(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(DEVICE.variable, "cuda")
+def test_a_graph_makes_the_steps_of_the_loop(name: str) -> None:
     spec = dataclasses.replace(TINY, rule=RULES[name](), learning_rate=3e-3)
     with computing():
-        graph, eager = (Training(spec, 0, replay=replay).run()[0] for replay in (True, False))
+        graph, eager = (Training(spec, 0, context=ON_GPU, replay=replay).run()[0] for replay in (True, False))
     assert_close(eager, graph)
 
 
 @needs_gpu
-def test_trainings_on_streams_of_their_own_are_trainings_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(DEVICE.variable, "cuda")
-    alone = [run(TINY, seed)[0] for seed in range(3)]
-    for number, tables, _ in run_together([(TINY, seed, None) for seed in range(3)]):
+def test_trainings_on_streams_of_their_own_are_trainings_alone() -> None:
+    alone = [run(TINY, seed, context=ON_GPU)[0] for seed in range(3)]
+    for number, tables, _ in run_together([(TINY, seed, None, ON_GPU) for seed in range(3)]):
         assert_close(alone[number], tables)

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from full_scale.models.basic_net import BasicNet
-from full_scale.suite import CHECKPOINT, LAYER
+from full_scale.suite import LAYER
 from full_scale.training.checkpoints import NAME, Checkpoints
 from full_scale.training.context import _own_gpu, computing, memory_named
 from full_scale.training.distributed import Workers
@@ -27,9 +27,11 @@ from mechanisms.law.regularizers import L2
 from mechanisms.law.update_rules import SGD, Adam
 from mechanisms.records.store import Store
 from mechanisms.records.suites import Layer
-from mechanisms.sweeps.executors import WORKER
 from mechanisms.sweeps.runner import run_all
+from mechanisms.system.context import RunContext
 from mechanisms.validation import UserError
+
+ALWAYS = RunContext(checkpoint_every=0)
 
 ROOT = Path(__file__).parents[2]
 TINY = TrainSpec(
@@ -81,24 +83,19 @@ def test_what_processes_cannot_share_is_one_line(
         Workers(batch_size, shards, CPU)
 
 
-@pytest.mark.parametrize(
-    ("variables", "chosen"),
-    [({}, 0), ({WORKER: "5"}, 1), ({WORKER: "3"}, 3), ({"LOCAL_RANK": "2"}, 2), ({WORKER: "1", "LOCAL_RANK": "3"}, 3)],
-)
+@pytest.mark.parametrize(("worker", "local_rank", "chosen"), [(0, None, 0), (5, None, 1), (3, None, 3), (0, "2", 2), (1, "3", 3)])
 def test_workers_take_the_gpus_of_a_machine_in_turn(
-    variables: dict[str, str], chosen: int, monkeypatch: pytest.MonkeyPatch
+    worker: int, local_rank: str | None, chosen: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in (WORKER, "LOCAL_RANK"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    assert _own_gpu(4) == chosen
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    if local_rank is not None:
+        monkeypatch.setenv("LOCAL_RANK", local_rank)
+    assert _own_gpu(RunContext(worker=worker), 4) == chosen
 
 
 def test_a_parameter_that_is_not_finite_is_never_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(CHECKPOINT.variable, "0")
     with computing():
-        training = Training(dataclasses.replace(TINY, steps=5), 0, tmp_path)
+        training = Training(dataclasses.replace(TINY, steps=5), 0, tmp_path, ALWAYS)
         steps = training.steps()
         assert [next(steps), next(steps)] == [1, 2]
         step = training.optimizer.step
@@ -110,17 +107,16 @@ def test_a_parameter_that_is_not_finite_is_never_kept(tmp_path: Path, monkeypatc
         monkeypatch.setattr(training.optimizer, "step", spoiling)
         with pytest.raises(UserError, match=r"diverged.*step 3 of 5"):
             list(steps)
-    kept = Training(dataclasses.replace(TINY, steps=5), 0, tmp_path).checkpoints.load(CPU)
+    kept = Training(dataclasses.replace(TINY, steps=5), 0, tmp_path, ALWAYS).checkpoints.load(CPU)
     assert kept["done"] == 2
     assert all(torch.isfinite(tensor).all() for tensor in kept["module"].values())
     assert [path.name for path in tmp_path.iterdir()] == [NAME]
 
 
 def test_only_the_process_that_writes_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(CHECKPOINT.variable, "0")
-    Checkpoints(tmp_path, {}, writes=False).offer(lambda: {"number": 2})
+    Checkpoints(tmp_path, {}, writes=False, every=0).offer(lambda: {"number": 2})
     assert not any(tmp_path.iterdir())
-    Checkpoints(tmp_path, {}).offer(lambda: {"number": 1})
+    Checkpoints(tmp_path, {}, every=0).offer(lambda: {"number": 1})
     assert Checkpoints(tmp_path, {}, writes=False).load(CPU) == {"number": 1}
 
 
@@ -134,7 +130,7 @@ print(json.dumps(statistics_in_bfloat16(Path(sys.argv[1]))))
 
 def statistics_in_bfloat16(folder: Path) -> list[Any]:
     """What the first normalization puts out in each training step (dtype, then running statistics); whether synchronized."""
-    training = Training(dataclasses.replace(TINY, precision="bfloat16"), 0, folder)
+    training = Training(dataclasses.replace(TINY, precision="bfloat16"), 0, folder, ALWAYS)
     norm: Any = training.network.layers[0].norm
     found = list[Any]()
 
@@ -174,7 +170,6 @@ def test_bfloat16_on_two_processes_has_float32_statistics_of_the_whole_batch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Statistics agree with one process to float32 rounding, far below the 2⁻⁹ of bfloat16; only the first process saves."""
-    monkeypatch.setenv(CHECKPOINT.variable, "0")
     alone, _ = statistics_in_bfloat16(tmp_path / "alone")
     for found, synchronized in on_two_processes(tmp_path):
         assert synchronized
@@ -196,6 +191,7 @@ def test_one_failing_run_does_not_stop_the_others(together: int, tmp_path: Path)
 WITHOUT_TORCH = """
 import pandas as pd
 from mechanisms.validation import UserError
+from mechanisms.system.context import RunContext
 
 def run(spec, seed):
     if spec.steps == 2:

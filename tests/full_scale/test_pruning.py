@@ -27,6 +27,7 @@ from mechanisms.law.regularizers import L2
 from mechanisms.law.update_rules import SGD, Adam
 from mechanisms.records.columns import check
 from mechanisms.records.specs import spec_id, to_json
+from mechanisms.system.context import HERE
 from mechanisms.validation import InvalidValue
 
 TINY = TrainSpec(
@@ -208,7 +209,7 @@ def test_a_spec_of_every_kind_survives_json_and_has_an_identity(spec: Any) -> No
 
 def test_runs_of_all_kinds_in_one_process() -> None:
     spec = EarlySpec(train=TINY, moments=(0.5,), images=60)
-    mixed = {number: tables for number, tables, _ in run_together([(spec, 0, None), (TINY, 0, None)])}
+    mixed = {number: tables for number, tables, _ in run_together([(spec, 0, None, HERE), (TINY, 0, None, HERE)])}
     assert ("moments" in mixed[0], "moments" in mixed[1]) == (True, False)
     pd.testing.assert_frame_equal(mixed[0]["features"], mixed[1]["features"])
 

@@ -16,7 +16,6 @@ from full_scale.models.basic_net import BasicNet
 from full_scale.models.lenet import LeNet
 from full_scale.models.mlp import MLP
 from full_scale.models.unet import UNet
-from full_scale.suite import CHECKPOINT
 from full_scale.training.context import computing
 from full_scale.training.loop import Training, run
 from full_scale.training.spec import TrainSpec
@@ -28,7 +27,10 @@ from mechanisms.law.regularizers import COUPLINGS, L1, L2
 from mechanisms.law.schedules import Stepwise
 from mechanisms.law.update_rules import SGD, AbstractUpdateRule, Adam
 from mechanisms.records.specs import choices, from_json, override_all, spec_id, to_json
+from mechanisms.system.context import RunContext
 from mechanisms.validation import UserError
+
+ALWAYS = RunContext(checkpoint_every=0)
 
 IMAGES = Synthetic(side=16, channels=1, train_images=100, test_images=20)
 TINY = TrainSpec(
@@ -218,12 +220,11 @@ def test_a_training_that_is_cut_off_ends_as_a_whole_one(
 ) -> None:
     spec = dataclasses.replace(TINY, **fields)
     whole, _ = run(spec, 0)
-    monkeypatch.setenv(CHECKPOINT.variable, "0")
     with computing():
-        for done in Training(spec, 0, tmp_path).steps():
+        for done in Training(spec, 0, tmp_path, ALWAYS).steps():
             if done == 5:
                 break
-    again, extra = run(spec, 0, tmp_path)
+    again, extra = run(spec, 0, tmp_path, ALWAYS)
     assert extra["resumptions"] == 1
     for name, table in whole.items():
         assert again[name].equals(table)

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from full_scale.data.base import Examples
 from full_scale.data.files.decoding import DRAWS as CROP_DRAWS
 from full_scale.models.basic_net import BasicNet
-from full_scale.suite import CHECKPOINT
 from full_scale.training.augmentation import AbstractAugmentation, Flip
 from full_scale.training.batches import _crop_stream, training_batches
 from full_scale.training.context import computing
@@ -26,7 +25,10 @@ from full_scale.training.spec import TrainSpec
 from mechanisms.law.regularizers import L2
 from mechanisms.law.update_rules import Adam
 from mechanisms.records.specs import choices
+from mechanisms.system.context import HERE, RunContext
 from tests.full_scale.own import own_network
+
+ALWAYS = RunContext(checkpoint_every=0)
 
 AUGMENTATIONS: dict[str, Any] = {**choices(AbstractAugmentation)}
 TINY = TrainSpec(
@@ -41,14 +43,9 @@ TINY = TrainSpec(
 FLIPPING = dataclasses.replace(TINY, augmentation=Flip())
 
 
-@pytest.fixture
-def at_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(CHECKPOINT.variable, "0")
-
-
 def seen(spec: TrainSpec, seed: int = 0, folder: Path | None = None) -> list[Tensor]:
     """The batches that the network is trained on."""
-    training, batches = Training(spec, seed, folder), list[Tensor]()
+    training, batches = Training(spec, seed, folder, ALWAYS), list[Tensor]()
 
     def record(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         if module.training:
@@ -63,7 +60,7 @@ def seen(spec: TrainSpec, seed: int = 0, folder: Path | None = None) -> list[Ten
 def cut_off(spec: TrainSpec, step: int, folder: Path) -> None:
     """Leaves the checkpoint of a step, and is cut off right after the next one, which is not kept yet."""
     with computing():
-        assert list(itertools.islice(Training(spec, 0, folder).steps(), step + 1))[-1] == step + 1
+        assert list(itertools.islice(Training(spec, 0, folder, ALWAYS).steps(), step + 1))[-1] == step + 1
 
 
 def dropping(shape: Any, classes: int) -> nn.Module:
@@ -88,7 +85,6 @@ def test_flips_reach_the_network_with_other_draws_in_every_batch_and_under_every
     assert 0.3 < np.mean(masks) < 0.7  # 480 fair coins: eight standard deviations
 
 
-@pytest.mark.usefixtures("at_every_step")
 def test_a_resumed_training_meets_the_batches_that_are_left(tmp_path: Path) -> None:
     cut_off(FLIPPING, 7, tmp_path)
     for resumed, whole in zip(seen(FLIPPING, folder=tmp_path), seen(FLIPPING)[7:], strict=True):
@@ -178,7 +174,6 @@ def same(first: Any, second: Any) -> bool:
     return all(first[name].equals(second[name]) for name in ("features", "curve"))
 
 
-@pytest.mark.usefixtures("at_every_step")
 def test_dropout_is_decided_by_seed_and_step_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     spec = dataclasses.replace(TINY, network=own_network(dropping, monkeypatch), steps=4)
     with torch.random.fork_rng():
@@ -190,8 +185,8 @@ def test_dropout_is_decided_by_seed_and_step_alone(monkeypatch: pytest.MonkeyPat
             assert torch.equal(torch.random.get_rng_state(), before)
         cut_off(spec, 2, tmp_path)
         torch.manual_seed(3)
-        resumed, extra = run(spec, 0, tmp_path)
-    in_turn = {number: tables for number, tables, _ in run_together([(spec, seed, None) for seed in (0, 1)])}
+        resumed, extra = run(spec, 0, tmp_path, ALWAYS)
+    in_turn = {number: tables for number, tables, _ in run_together([(spec, seed, None, HERE) for seed in (0, 1)])}
     assert extra["resumptions"] == 1
     assert all(same(found[0], other) for other in (found[1], resumed, in_turn[0]))
 

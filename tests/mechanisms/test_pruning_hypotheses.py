@@ -66,6 +66,18 @@ def test_implicit_removal_against_explicit(explicit: float, expected: str) -> No
     assert verdict_of("H21", pd.concat([own, others, best])) == expected
 
 
+@pytest.mark.parametrize(("best", "expected"), [(0.1, SUPPORTED), (0.096, SUPPORTED), (0.05, REFUTED)])
+def test_implicit_removal_against_the_best_of_all_else(best: float, expected: str) -> None:
+    """The best is found wherever it is: here among the shapes of one's own network, trained from scratch."""
+    own = pruned({"implicit:inactive by activation": (0.1, 0.1)}, network="implicit").query("ratio == 0.5")
+    own = own.assign(test_error=0.1 + 0.001 * own["seed"])
+    others = pruned({"scale": (0.5, 0.3), "filter_l1": (0.5, 0.4)}, network="conventional")
+    rival = pruned({"scratch:filter_l1": (np.nan, best)}, network="implicit")
+    both = pd.concat([own, others.query("ratio == 0.5"), rival.query("ratio == 0.5")])
+    assert verdict_of("H32", both) == expected
+    assert verdict_of("H32", both.assign(test_images=100)) == UNDECIDED
+
+
 @pytest.mark.parametrize(("own", "expected"), [(1.0, SUPPORTED), (0.0, REFUTED), (-1.0, REFUTED)])
 def test_selectivity_given_the_scale(own: float, expected: str) -> None:
     """Death by a small scale alone, or by selectivity as well, in one direction or the other."""
@@ -87,3 +99,19 @@ def test_selectivity_given_the_scale(own: float, expected: str) -> None:
     table = pd.concat(parts, ignore_index=True).assign(**{f"spec.train.{name}": value for name, value in law.items()})
     assert verdict_of("H22", table) == expected
     assert verdict_of("H22", table.assign(dies=False)) == UNDECIDED
+
+
+@pytest.mark.parametrize(("own", "expected"), [(1.0, SUPPORTED), (0.0, REFUTED)])
+def test_selectivity_given_the_scale_at_later_moments(own: float, expected: str) -> None:
+    """Death by a small scale alone, or by selectivity as well, in two settings."""
+    parts = []
+    for seed, batch in ((seed, batch) for seed in range(4) for batch in (20, 40)):
+        rng = np.random.default_rng((seed, batch))
+        scale, selectivity = rng.random(400), rng.random(400)
+        dies = scale - own * selectivity + 0.2 * rng.random(400) < 0.5 * (1 - own)
+        columns = {"layer": "a", "feature": range(400), "scale": scale, "selectivity": selectivity, "seed": seed}
+        for step in (0, 10, 20, 30, 100):
+            silent = np.where(dies & (step == 100), 0.0, 1.0)
+            parts.append(pd.DataFrame(columns).assign(step=step, max_activation=silent, **{"spec.batch_size": batch}))
+    table = pd.concat(parts, ignore_index=True).assign(**{"spec.steps": 100})
+    assert verdict_of("H31", table) == expected

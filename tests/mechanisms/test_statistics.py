@@ -282,6 +282,7 @@ class TestLimits:
     def test_the_chance_without_an_interval(self) -> None:
         assert chance_beyond(mean_interval([0.5] * 3), 0.0, 1) == pytest.approx(0.25)
         assert chance_beyond(mean_interval([0.5] * 3), 0.6, 1) == 1.0
+        assert chance_beyond(mean_interval([0.0] * 6), 0.1, -1) == pytest.approx(2 / 64)
         assert chance_beyond(mean_interval([0.5]), 0.0, 1) == 1.0
         assert chance_beyond(Estimate(1.0, 1.0, 1.0, 1), 0.0, 1) is None
 

@@ -94,6 +94,7 @@ class Treated:
         self.chosen = np.zeros((0, 0), bool)
         """Whether each feature of each replicate is chosen, (R, K); empty until the intervention has started."""
         self.kept: dict[str, Any] = {}
+        self._parts: dict[str, Part] = {}
         for layer in intervention.filters.layers:
             if layer != NAME:
                 raise UserError(f"{self._named}: {layer} is no layer of this model; use {NAME}")
@@ -109,6 +110,7 @@ class Treated:
         self.chosen = np.stack(
             [self.intervention.filters.chosen(table[n], generator) for n, generator in enumerate(draws)],
         )
+        self._parts.clear()
         self.intervention.start(self)
 
     def _table(self) -> list[Any]:
@@ -121,9 +123,11 @@ class Treated:
 
     def parts(self, part: str) -> list[Part]:
         """The part of this name."""
-        training = self.training
-        values, gates = (split(training.spec, vectors)[part] for vectors in (training.vectors, training.gates))
-        return [Part(part, values, gates, self.chosen)]
+        if part not in self._parts:
+            training = self.training
+            values, gates = (split(training.spec, vectors)[part] for vectors in (training.vectors, training.gates))
+            self._parts[part] = Part(part, values, gates, self.chosen)
+        return [self._parts[part]]
 
     def draw(self) -> list[np.ndarray]:
         """A number between 0 and 1 for each feature, (R, K), new in every step; the first replicates of many are those of few."""

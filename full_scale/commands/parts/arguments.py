@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mechanisms.command_line.options import json_option, together
+from mechanisms.command_line.options import json_option, option, together
 from mechanisms.validation import UserError, require, require_whole
 
 if TYPE_CHECKING:
@@ -43,19 +43,15 @@ class Given:
 _OPTIONS = together(
     click.argument("model"),
     click.argument("overrides", nargs=-1, metavar="[FIELD=VALUE]..."),
-    click.option("--weights", type=Path, metavar="FILE", help="safetensors, or what torch.save wrote (weights only)."),
-    click.option("--weights-key", metavar="KEY", help="Key or prefix of the weights in it, where several fit (.: none)."),
-    click.option("--input", metavar="1,3,224,224", help="Size of an input; known of a record."),
-    click.option("--classes", type=int, metavar="N", help="Of a named network (10, or those of the record)."),
-    click.option("--data", metavar="FILE", help="Images in .npy or .npz, as the network sees them, or a data set's name."),
-    click.option("--most-images", type=int, metavar="N", help="Use at most the first N of them."),
-    click.option(
-        "--input-range", metavar="LOW,HIGH", help="Of all inputs, such as -1,1; or the low then the high of each channel."
-    ),
-    click.option(
-        "--scale-threshold", type=float, default=0.0, show_default=True, metavar="X", help="Scales up to this count as 0."
-    ),
-    click.option("--force", is_flag=True, help="Replace what --out names."),
+    option("--weights FILE", "safetensors, or what torch.save wrote (weights only).", type=Path),
+    option("--weights-key KEY", "Key or prefix of the weights in it, where several fit (.: none)."),
+    option("--input 1,3,224,224", "Size of an input; known of a record."),
+    option("--classes N", "Of a named network (10, or those of the record).", type=int),
+    option("--data FILE", "Images in .npy or .npz, as the network sees them, or a data set's name."),
+    option("--most-images N", "Use at most the first N of them.", type=int),
+    option("--input-range LOW,HIGH", "Of all inputs, such as -1,1; or the low then the high of each channel."),
+    option("--scale-threshold X", "Scales up to this count as 0.", 0.0),
+    option("--force", "Replace what --out names."),
     json_option,
 )
 

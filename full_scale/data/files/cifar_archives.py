@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from full_scale.data.arrays import Stored
-from full_scale.data.files.location import Source, missing, present, reading, require_checksum, verified
+from full_scale.data.files.location import Source, missing, reading, require_checksum, verified
 from full_scale.data.files.unpickling import parse_plain
 
 PIXELS = 3 * 32 * 32
@@ -63,10 +63,8 @@ def read_archives(name: str, folder: Path, archives: tuple[Archive, ...]) -> tup
         if all((inside / member.name).is_file() for member in archive.members):
             contents = {member.name: verified(inside, member).read_bytes() for member in archive.members}
             return _joined(archive, contents, inside)
-    if present(folder, (archives[0].source,)):
-        return read_archives(name, folder, archives)
     forms = " or ".join(f"{archive.source.name} (or its folder {archive.folder}/)" for archive in archives)
-    raise missing(name, folder, forms, fetchable=True)
+    raise missing(name, folder, forms, (archives[0].source,))
 
 
 def _unpacked(path: Path, archive: Archive) -> Iterator[tuple[str, bytes]]:

@@ -17,14 +17,13 @@ import numpy as np
 from full_scale.data.base import AbstractExamples, Crop
 from full_scale.data.files.colours import colours
 from mechanisms.system.files import open_regular
-from mechanisms.validation import UserError, require
+from mechanisms.validation import UserError
 
 if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
-WORKERS_VARIABLE = "IMPLICIT_SPARSITY_WORKERS"
-MOST_WORKERS = 8
+MOST_DECODERS = 8
 DRAWS = 4
 """Uniform numbers an image for a random crop: area, aspect ratio, position across and down."""
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "PPM", "TIFF")
@@ -48,6 +47,8 @@ class ImageFiles(AbstractExamples):
     labels: Tensor
     side: int
     device: Any = "cpu"
+    decoders: int | None = None
+    """Processes that decode, 0 for none; by default one a core and at most `MOST_DECODERS`."""
 
     def to(self, device: Any) -> Self:
         """See `AbstractExamples`."""
@@ -92,7 +93,7 @@ class ImageFiles(AbstractExamples):
                 under_way.append(np.asarray(numbers, np.int64))
                 yield list(self.names[under_way[-1]]), crop(number).random((len(numbers), DRAWS)) if crop else None
 
-        count = worker_count()
+        count = min(MOST_DECODERS, os.cpu_count() or 1) if self.decoders is None else self.decoders
         loader: Any = DataLoader(
             _Decoder(str(self.root), self.side),  # type: ignore[arg-type]
             batch_size=None,
@@ -107,15 +108,6 @@ class ImageFiles(AbstractExamples):
                 yield under_way.popleft(), pixels, problems
         except RuntimeError as error:
             raise UserError(f"a process that decodes images ended ({' '.join(str(error).split())[:200]})") from None
-
-
-def worker_count() -> int:
-    """The number of processes that decode: `IMPLICIT_SPARSITY_WORKERS`, else one a core and at most `MOST_WORKERS`; 0: none."""
-    text = os.environ.get(WORKERS_VARIABLE, "")
-    require(
-        text == "" or (text.isascii() and text.isdigit() and int(text) <= 1024), WORKERS_VARIABLE, text, "a number up to 1024"
-    )
-    return int(text) if text else min(MOST_WORKERS, os.cpu_count() or 1)
 
 
 def _context() -> Any:

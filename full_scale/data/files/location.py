@@ -1,20 +1,18 @@
-"""Where the files of the data sets are, and whether missing ones may be fetched; neither is part of a run's identity."""
+"""Files of data sets: whether they are there and what they should be, and what is said or fetched where they are not."""
 
 from __future__ import annotations
 
 import hashlib
 import io
-import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from mechanisms.validation import UserError
 
-DATA_VARIABLE = "IMPLICIT_SPARSITY_DATA"
-DOWNLOAD_VARIABLE = "IMPLICIT_SPARSITY_DOWNLOAD"
-DEFAULT_FOLDER = "data"
+Loaded = TypeVar("Loaded")
 
 
 @dataclass(frozen=True)
@@ -26,36 +24,43 @@ class Source:
     address: str = ""
 
 
-def data_folder() -> Path:
-    """The folder of all data sets: `--data DIR`, that is the environment variable, else `data`."""
-    return Path(os.environ.get(DATA_VARIABLE) or DEFAULT_FOLDER)
+class MissingFiles(UserError):
+    """Files of a data set are not there; the sources are those that can be fetched into the folder, if any."""
 
-
-def download_allowed() -> bool:
-    """Whether missing files may be fetched: `--download`, that is the environment variable."""
-    return os.environ.get(DOWNLOAD_VARIABLE) == "1"
+    def __init__(self, message: str, folder: Path, sources: tuple[Source, ...]) -> None:
+        super().__init__(message)
+        self.folder, self.sources = folder, sources
 
 
 def present(folder: Path, sources: tuple[Source, ...]) -> bool:
-    """Whether all files of a data set are there, or were fetched just now.
+    """Whether all files of a data set are there."""
+    return all((folder / source.name).is_file() for source in sources)
+
+
+def missing(dataset: str, folder: Path, files: str, sources: tuple[Source, ...] = (), into: Path | None = None) -> MissingFiles:
+    """The error that says which files of a data set to put where; those of the sources can be fetched, by default to there."""
+    elsewhere = ", or add --download to fetch them" if sources else ""
+    told = f"data={dataset}: nothing in {folder}/: put {files} there, or name their folder by --data DIR{elsewhere}"
+    return MissingFiles(told, into or folder, sources)
+
+
+def with_files(load: Callable[[], Loaded], download: bool) -> Loaded:
+    """What `load` gives; where it lacks files that can be fetched and may be, it is called again when they are there.
 
     Raises:
-        UserError: a download failed.
+        UserError: files are missing, or a download failed.
     """
-    from full_scale.data.files.download import fetch
+    try:
+        return load()
+    except MissingFiles as absent:
+        if not (download and absent.sources):
+            raise
+        from full_scale.data.files.download import fetch
 
-    missing = [source for source in sources if not (folder / source.name).is_file()]
-    if missing and download_allowed() and all(source.address for source in missing):
-        for source in missing:
-            fetch(source, folder)
-        return True
-    return not missing
-
-
-def missing(dataset: str, folder: Path, files: str, fetchable: bool = False) -> UserError:
-    """The error that says which files of a data set to put where."""
-    elsewhere = ", or add --download to fetch them" if fetchable else ""
-    return UserError(f"data={dataset}: nothing in {folder}/: put {files} there, or name their folder by --data DIR{elsewhere}")
+        for source in absent.sources:
+            if not (absent.folder / source.name).is_file():
+                fetch(source, absent.folder)
+    return load()
 
 
 def verified(folder: Path, source: Source) -> Path:

@@ -7,7 +7,7 @@ import copy
 import io
 import logging
 import warnings
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
@@ -17,6 +17,7 @@ from torch import Tensor, fx, nn
 from torch.nn.parameter import is_lazy
 
 from full_scale.models.parts.wrappers import network_in
+from full_scale.removal.analysis.recording import record
 from full_scale.removal.analysis.untouched import tensors_in_attributes, untouched
 from mechanisms.validation import UserError, first_line
 
@@ -29,7 +30,9 @@ class TracedNetwork:
     """The graph of a network in evaluation mode.
 
     `names` maps a placeholder to the name of its parameter or buffer, `tensors` to its value (also for unnamed constants);
-    `inputs` are the placeholders of the network's inputs; parameters in `shared` have several names or overlapping memory.
+    `inputs` are the placeholders of the network's inputs; parameters in `shared` have several names or overlapping memory;
+    `recorded` says whether the graph is that of one run, without torch.export; the code could depend on sizes of tensors only
+    with `reads_sizes`.
     """
 
     module: nn.Module
@@ -38,6 +41,8 @@ class TracedNetwork:
     tensors: dict[str, Tensor]
     inputs: tuple[str, ...]
     shared: frozenset[str]
+    recorded: bool
+    reads_sizes: bool
 
 
 @contextlib.contextmanager
@@ -75,6 +80,9 @@ def structural_copy(module: nn.Module, convert: Callable[[Tensor], Tensor] | Non
             memo[id(tensor)] = nn.Parameter(convert(tensor), tensor.requires_grad) if convert else tensor
         else:
             memo[id(tensor)] = convert(tensor) if convert else tensor.detach().clone()
+    for part in module.modules():  # most of what deepcopy would spend its time on: the empty dicts of hooks
+        empty = [held for held in vars(part).values() if type(held) in (dict, OrderedDict) and not held]
+        memo |= {id(held): type(held)() for held in empty}
     for tensor in tensors_in_attributes(module):
         memo.setdefault(id(tensor), tensor.detach().clone())  # deepcopy refuses what autograd has made, as weight_norm keeps it
     try:
@@ -130,7 +138,7 @@ def require_usable(module: nn.Module) -> None:
             raise UserError(f"{name} has no shape yet: run the network once before")
         if tensor.is_meta:
             raise UserError(f"{name} has a shape but no numbers, it is on the device meta: load the weights before")
-        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+        if tensor.is_floating_point() and not (tensor.sum().isfinite() or torch.isfinite(tensor).all()):
             raise UserError(f"{name} holds NaN or infinite numbers: nothing can be said about such a network")
 
 
@@ -139,6 +147,26 @@ def trace(module: nn.Module, inputs: Inputs) -> TracedNetwork:
 
     Raises:
         UserError: the inputs do not fit, or what the network does cannot be written as one graph.
+    """
+    return recorded(module, inputs) or exported(module, inputs)
+
+
+def recorded(module: nn.Module, inputs: Inputs) -> TracedNetwork | None:
+    """The graph by one run of a network, which takes little more time than that; None where a run does not show it."""
+    network = structural_copy(module, in_plain_order).eval()
+    with untouched(module), quiet():
+        found = record(network, tuple(in_plain_order(part) for part in inputs))
+    if found is None:
+        return None
+    shared = _shared_names(network)
+    return TracedNetwork(network, found.graph, found.names, found.tensors, found.inputs, shared, True, found.reads_sizes)
+
+
+def exported(module: nn.Module, inputs: Inputs) -> TracedNetwork:
+    """The graph by torch.export, which may take a hundred times as long as a run.
+
+    Raises:
+        UserError: see `trace`.
     """
     network = structural_copy(module, in_plain_order).eval()
     with untouched(module):
@@ -154,6 +182,8 @@ def trace(module: nn.Module, inputs: Inputs) -> TracedNetwork:
         tensors,
         tuple(spec.arg.name for spec in kinds if spec.kind == Kind.USER_INPUT),
         _shared_names(network),
+        recorded=False,
+        reads_sizes=True,
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from mechanisms.command_line.framework import print_rows, verb
-from mechanisms.command_line.options import table_options
+from mechanisms.command_line.options import option, table_options
 from mechanisms.records.gc import find
 from mechanisms.records.suites import Layer
 from mechanisms.system.progress import say
@@ -17,8 +17,8 @@ from mechanisms.validation import UserError
 
 
 @verb("", "--yes", "--orphans --json")
-@click.option("--yes", is_flag=True, help="Remove without asking.")
-@click.option("--orphans", is_flag=True, help="Records that no command finds any more, too.")
+@option("--yes", "Remove without asking.")
+@option("--orphans", "Records that no command finds any more, too.")
 @table_options
 @click.pass_obj
 def command(layer: Layer, yes: bool, orphans: bool, runs: Path, as_json: bool) -> None:

@@ -6,10 +6,8 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
 from mechanisms.command_line.framework import verb
-from mechanisms.command_line.options import Chosen, experiment_options, table_options
+from mechanisms.command_line.options import Chosen, experiment_options, option, table_options
 from mechanisms.system.files import write_whole
 from mechanisms.system.progress import say
 from mechanisms.validation import UserError
@@ -22,9 +20,9 @@ FORMATS = (".parquet", ".csv")
 
 @verb("EXPERIMENT --out all.csv", "EXPERIMENT steps=100 --seeds 1 --out all.parquet --partial")
 @experiment_options
-@click.option("--out", type=Path, required=True, metavar="FILE", help="File to write: NAME.parquet or NAME.csv.")
-@click.option("--table", default="features", show_default=True, metavar="NAME", help="Which table of each record.")
-@click.option("--partial", is_flag=True, help="Write what is there, where records are missing.")
+@option("--out FILE", "File to write: NAME.parquet or NAME.csv.", type=Path, required=True)
+@option("--table NAME", "Which table of each record.", "features")
+@option("--partial", "Write what is there, where records are missing.")
 @table_options
 def command(chosen: Chosen, out: Path, table: str, partial: bool, runs: Path, as_json: bool) -> None:
     """Write a table over all records of an experiment into one file, Parquet or CSV.

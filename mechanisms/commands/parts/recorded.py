@@ -22,7 +22,11 @@ from mechanisms.validation import UserError
 
 SUITE, SHORT = "full_scale", ("preset=short",)
 SOURCES = {
-    "digits": (Need(SUITE, "early_prediction"), Need(SUITE, "digits"), Need(SUITE, "rescale", seeds=5)),
+    "digits": (
+        Need(SUITE, "early_prediction"),
+        Need(SUITE, "digits"),
+        *(Need(SUITE, name, seeds=5) for name in ("rescale", "matched_coupling")),
+    ),
     "photographs": tuple(Need(SUITE, name, SHORT) for name in ("optimizers", "decayed_parameters", "batch_size", "rescale")),
 }
 """Data → the experiments that trained on them; of a setting that several have, the first is read."""

@@ -11,16 +11,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from full_scale.data.files.location import DATA_VARIABLE, DOWNLOAD_VARIABLE, Source
+from full_scale.data import folders, stored
+from full_scale.data.files.location import Source
+from mechanisms.system.context import RunContext
 
 SHARED = Path(__file__).parents[3].parent / "shared" / "data"
+
+
+def data_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From here on `load` looks for data sets in a folder."""
+    for module in (folders, stored):
+        monkeypatch.setattr(module, "HERE", RunContext(data=folder, decoders=0))
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty data folder; downloads are not allowed."""
-    monkeypatch.setenv(DATA_VARIABLE, str(tmp_path))
-    monkeypatch.delenv(DOWNLOAD_VARIABLE, raising=False)
+    data_in(tmp_path, monkeypatch)
     return tmp_path
 
 
@@ -29,7 +36,7 @@ def shared(monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of the real sets, set as the data folder."""
     if not SHARED.is_dir():
         pytest.skip(f"no real data: {SHARED} is absent")
-    monkeypatch.setenv(DATA_VARIABLE, str(SHARED))
+    data_in(SHARED, monkeypatch)
     return SHARED
 
 

@@ -17,8 +17,9 @@ import torch
 from full_scale.data.base import Examples
 from full_scale.data.cifar10 import Cifar10, Cifar10Exact, Cifar10Jpeg
 from full_scale.data.cifar100 import Cifar100
-from full_scale.data.files.location import DOWNLOAD_VARIABLE, Source
+from full_scale.data.files.location import Source
 from full_scale.data.stored import AbstractStoredDataset, Known
+from mechanisms.system.context import RunContext
 from mechanisms.validation import UserError
 
 TRAIN, TEST = 100, 100
@@ -242,8 +243,7 @@ def test_a_download_is_used(
     digest = f"md5:{hashlib.md5(path.read_bytes()).hexdigest()}"
     source = Source(python.source.name, digest, path.as_uri())
     monkeypatch.setattr(dataset, "archives", (dataclasses.replace(python, source=source), binary))
-    monkeypatch.setenv(DOWNLOAD_VARIABLE, "1")
-    assert len(dataset().load().train) == dataset.stored_train
+    assert len(dataset().load_for(RunContext(data=folder, download=True)).train) == dataset.stored_train
     assert (folder / python.source.name).read_bytes() == path.read_bytes()
 
 

@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from full_scale.data.files.decoding import DEVIATION, DRAWS, MEAN, WORKERS_VARIABLE, ImageFiles, decode, worker_count
+from full_scale.data.files.decoding import DEVIATION, DRAWS, MEAN, ImageFiles, decode
 from mechanisms.records.rng import stream
+from mechanisms.system.context import RunContext
 from mechanisms.validation import InvalidValue, UserError
 
 SIDE = 16
 
 
 @pytest.fixture
-def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ImageFiles:
+def files(tmp_path: Path) -> ImageFiles:
     """Ten images of 20 × 30 pixels, decoded in this process."""
-    monkeypatch.setenv(WORKERS_VARIABLE, "0")
     random = np.random.default_rng(0)
     for number in range(10):
         smooth = Image.fromarray(random.integers(0, 256, (5, 7, 3), np.uint8)).resize((30, 20))
         smooth.save(tmp_path / f"{number}.png")
     names = np.array([os.fsencode(f"{number}.png") for number in range(10)])
-    return ImageFiles(tmp_path, names, torch.arange(10), SIDE)
+    return ImageFiles(tmp_path, names, torch.arange(10), SIDE, decoders=0)
 
 
 def crop(number: int) -> np.random.Generator:
@@ -40,19 +42,19 @@ def crop(number: int) -> np.random.Generator:
 ROWS = [np.array([3, 1, 2]), np.array([0]), np.array([9, 9, 8, 7])]
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_batches_do_not_depend_on_the_number_of_workers(workers: str, files: ImageFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("decoders", [1, 2])
+def test_batches_do_not_depend_on_the_number_of_decoders(decoders: int, files: ImageFiles) -> None:
     before = torch.random.get_rng_state()
     alone = list(files.batches(ROWS, crop)) + list(files.batches(ROWS))
-    monkeypatch.setenv(WORKERS_VARIABLE, workers)
+    files = dataclasses.replace(files, decoders=decoders)
     together = list(files.batches(ROWS, crop)) + list(files.batches(ROWS))
     assert [labels.tolist() for _, labels in together] == [rows.tolist() for rows in ROWS] * 2
     assert all(torch.equal(a[0], b[0]) for a, b in zip(alone, together, strict=True))
     assert torch.equal(before, torch.random.get_rng_state())
 
 
-def test_endless_rows_are_read_only_a_little_ahead(files: ImageFiles, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(WORKERS_VARIABLE, "1")
+def test_endless_rows_are_read_only_a_little_ahead(files: ImageFiles) -> None:
+    files = dataclasses.replace(files, decoders=1)
     asked = []
 
     def rows() -> Iterator[np.ndarray]:
@@ -148,11 +150,9 @@ def just_large(path: Path) -> None:
     ],
     ids=["truncated", "empty", "format", "pipe", "missing", "bomb", "large"],
 )
-@pytest.mark.parametrize("workers", ["0", "1"])
-def test_an_unreadable_image_is_named_in_one_line(
-    damage: object, reason: str, workers: str, files: ImageFiles, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(WORKERS_VARIABLE, workers)
+@pytest.mark.parametrize("decoders", [0, 1])
+def test_an_unreadable_image_is_named_in_one_line(damage: object, reason: str, decoders: int, files: ImageFiles) -> None:
+    files = dataclasses.replace(files, decoders=decoders)
     damage(files.root / "6.png")  # type: ignore[operator]
     with pytest.raises(
         UserError, match=rf"6\.png is no readable image \(.*{reason}.*\): remove it, or set data.unreadable"
@@ -162,10 +162,7 @@ def test_an_unreadable_image_is_named_in_one_line(
     assert list(files.unreadable()) == [6]
 
 
-def test_the_number_of_workers_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(WORKERS_VARIABLE, raising=False)
-    assert 1 <= worker_count() <= 8
-    for wrong in ("-1", "many", "1e3", "99999"):
-        monkeypatch.setenv(WORKERS_VARIABLE, wrong)
-        with pytest.raises(InvalidValue, match=WORKERS_VARIABLE):
-            worker_count()
+@pytest.mark.parametrize("wrong", [-1, 99999, 1.5])
+def test_the_number_of_decoders_is_checked(wrong: Any) -> None:
+    with pytest.raises(InvalidValue, match="--decoders"):
+        RunContext(decoders=wrong)

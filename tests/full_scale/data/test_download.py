@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import http.client
 import io
 import urllib.error
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 
 from full_scale.data.files.download import fetch
-from full_scale.data.files.location import DOWNLOAD_VARIABLE, Source, present
+from full_scale.data.files.location import Source, missing, present, with_files
 from mechanisms.validation import UserError
 
 CONTENT = bytes(range(256)) * 10_000
@@ -101,15 +102,16 @@ def test_a_folder_that_cannot_be_written_is_named(source: Source, folder: Path) 
         fetch(source, folder / "file")
 
 
-def test_files_are_fetched_only_on_demand_and_only_from_an_address(
-    source: Source, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert not present(folder, (source,))
-    monkeypatch.setenv(DOWNLOAD_VARIABLE, "1")
-    assert not present(folder, (source, Source("nowhere.npz")))
-    assert list(folder.iterdir()) == []
-    assert present(folder, (source,))
-    assert (folder / source.name).is_file()
+def test_files_are_fetched_only_on_demand_and_only_from_an_address(source: Source, folder: Path) -> None:
+    def load(sources: tuple[Source, ...]) -> bytes:
+        if not present(folder, (source,)):
+            raise missing("mine", folder, source.name, sources)
+        return (folder / source.name).read_bytes()
+
+    for sources, download in (((source,), False), ((), True)):
+        with pytest.raises(UserError, match="--data DIR"):
+            with_files(functools.partial(load, sources), download)
+        assert list(folder.iterdir()) == []
+    assert with_files(lambda: load((source,)), download=True) == CONTENT
     (folder / source.name).write_bytes(b"mine")
-    assert present(folder, (source,))
-    assert (folder / source.name).read_bytes() == b"mine"
+    assert with_files(lambda: load((source,)), download=True) == b"mine"

@@ -12,16 +12,11 @@ import torch
 from PIL import Image
 
 from full_scale.data.base import AbstractDataset
-from full_scale.data.files.decoding import WORKERS_VARIABLE
 from full_scale.data.folders import ImageFolder, ImageNet, TinyImageNet
+from mechanisms.system.context import RunContext
 from mechanisms.validation import InvalidValue, UserError
 
 CLASSES = ("n01443537", "n01629819", "n02056570")
-
-
-@pytest.fixture(autouse=True)
-def no_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(WORKERS_VARIABLE, "0")
 
 
 def picture(path: Path, colour: tuple[int, int, int] = (10, 200, 30)) -> None:
@@ -80,9 +75,8 @@ def test_tiny_imagenet_as_unpacked(tiny: Path) -> None:
     torch.testing.assert_close(red, torch.tensor([0.0, 200 / 255]), rtol=0, atol=0.02)  # JPEG
 
 
-def test_the_data_folder_may_be_that_of_the_set_itself(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("IMPLICIT_SPARSITY_DATA", str(tiny))
-    assert len(TinyImageNet().load().train) == 12
+def test_the_data_folder_may_be_that_of_the_set_itself(tiny: Path) -> None:
+    assert len(TinyImageNet().load_for(RunContext(data=tiny, decoders=0)).train) == 12
 
 
 def test_imagenet_in_class_folders(imagenet: Path) -> None:

@@ -8,28 +8,32 @@ from pathlib import Path
 
 import pytest
 
+from full_scale.data.base import Data
+from full_scale.data.digits import Digits
 from full_scale.data.files.location import (
-    DATA_VARIABLE,
-    DOWNLOAD_VARIABLE,
     Source,
-    data_folder,
-    download_allowed,
     reading,
     verified,
 )
 from full_scale.suite import LAYER
+from mechanisms.command_line.framework import main
+from mechanisms.system.context import RunContext
 from mechanisms.validation import UserError
 
 
-def test_the_folder_and_the_permission_come_from_the_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    options = {setting.option: setting.variable for setting in LAYER.settings}
-    assert (options["--data"], options["--download"]) == (DATA_VARIABLE, DOWNLOAD_VARIABLE)
-    monkeypatch.setenv(DATA_VARIABLE, "/elsewhere")
-    monkeypatch.setenv(DOWNLOAD_VARIABLE, "1")
-    assert (data_folder(), download_allowed()) == (Path("/elsewhere"), True)
-    monkeypatch.delenv(DATA_VARIABLE)
-    monkeypatch.delenv(DOWNLOAD_VARIABLE)
-    assert (data_folder(), download_allowed()) == (Path("data"), False)
+def test_the_folder_and_the_permission_come_from_the_command_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    given = list[RunContext]()
+
+    def load_for(self: Digits, context: RunContext) -> Data:
+        given.append(context)
+        return self.load()
+
+    monkeypatch.setattr(Digits, "load_for", load_for)
+    words = ["run", "digits", "network.width=0.03125", "steps=1", "measurements=1", "--seed", "0", "--runs", str(tmp_path)]
+    assert main(LAYER, [*words, "--data", "elsewhere", "--download"]) == 0
+    assert {(one.data, one.download) for one in given} == {(Path("elsewhere").absolute(), True)}
+    assert main(LAYER, [*words, "batch_size=30"]) == 0
+    assert (given[-1].data, given[-1].download) == (Path("data").absolute(), False)
 
 
 @pytest.mark.parametrize(

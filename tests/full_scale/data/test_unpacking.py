@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from full_scale.data.files.location import DOWNLOAD_VARIABLE, Source
+from full_scale.data.files.location import Source
 from full_scale.data.files.unpacking import unpack
 from full_scale.data.folders import TinyImageNet
+from mechanisms.system.context import RunContext
 from mechanisms.validation import UserError
 
 WANTED = re.compile(r"set/((?:a|b)/\d+\.txt)")
@@ -86,9 +87,8 @@ def test_tiny_imagenet_is_fetched_and_unpacked(
     monkeypatch.setattr(TinyImageNet, "sizes", (2, 1))
     with pytest.raises(UserError, match="or add --download"):
         TinyImageNet().load()
-    monkeypatch.setenv(DOWNLOAD_VARIABLE, "1")
     for _ in range(2):
-        data = TinyImageNet().load()
+        data = TinyImageNet().load_for(RunContext(data=folder, download=True))
         assert data.train.labels.tolist() == [0, 1]
         assert data.test.labels.tolist() == [1]
     assert set(files(folder)) == {*members, "tiny-imagenet-200.zip"}

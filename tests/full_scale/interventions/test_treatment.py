@@ -35,7 +35,10 @@ from mechanisms.interventions import (
 from mechanisms.law.regularizers import L2
 from mechanisms.law.update_rules import SGD, AdaBelief, Adam
 from mechanisms.records.specs import from_json, override_all, spec_id, to_json
+from mechanisms.system.context import RunContext
 from mechanisms.validation import InvalidValue, UserError
+
+ALWAYS = RunContext(checkpoint_every=0)
 
 TINY = TrainSpec(
     network=BasicNet(width=1 / 16, pools_after=(1, 2)),
@@ -291,15 +294,14 @@ EVERYTHING = (
 
 
 def test_a_treated_training_goes_on_from_a_checkpoint_bit_for_bit(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("IMPLICIT_SPARSITY_CHECKPOINT_SECONDS", "0")
     spec = dataclasses.replace(TINY, interventions=EVERYTHING)
     whole, _ = run(spec, 0)
     with computing():
-        stopped = Training(spec, 0, tmp_path)
+        stopped = Training(spec, 0, tmp_path, ALWAYS)
         for done in stopped.steps():
             if done == 4:
                 break
-    resumed, extra = run(spec, 0, tmp_path)
+    resumed, extra = run(spec, 0, tmp_path, ALWAYS)
     assert extra["resumptions"] == 1
     for name, table in whole.items():
         assert table.equals(resumed[name]), name

@@ -11,7 +11,9 @@ from torch import nn
 from torch.nn.utils.prune import l1_unstructured
 
 from full_scale.removal import audit, plan, shrink
+from full_scale.removal.analysis.graph import recorded
 from full_scale.removal.assessment import ALIVE, CERTIFIED, PARAMETERS, SCALE, SILENT
+from full_scale.removal.costs import costs
 from full_scale.removal.proof import Proof
 from full_scale.removal.selection import KEPT_CARRIER, KEPT_LAST, NOT_ASKED
 from full_scale.removal.shrinking import REFUSED
@@ -85,7 +87,8 @@ def test_code_that_computes_with_a_width_is_found_where_it_does_not_show(name):
     assert gap(network, smaller, 1e8 * IMAGES) <= 1e-10
 
 
-def test_a_wrong_constant_is_seen_behind_a_relu_that_never_opens(monkeypatch):
+@pytest.mark.parametrize("pixels", [12, 64])
+def test_a_wrong_constant_is_seen_behind_a_relu_that_never_opens(monkeypatch, pixels):
     def twice(tracker, selection, reader, target, changes, fold=plan._fold):
         fold(tracker, selection, reader, target, changes)
         if target[0] in changes.additions and reader.weight.startswith("body.part"):
@@ -93,7 +96,7 @@ def test_a_wrong_constant_is_seen_behind_a_relu_that_never_opens(monkeypatch):
 
     monkeypatch.setattr(plan, "_fold", twice)
     network = with_dead(lambda: Chain(Hidden(nn.Conv2d(8, 8, 1), 1e9)), 0.5)
-    _, report = shrink(network, IMAGES)
+    _, report = shrink(network, torch.randn(1, 3, pixels, pixels, generator=torch.Generator().manual_seed(1)))
     reasons = report.features.query("layer == 'first.1' and kind != 'alive'")["reason"]
     assert reasons.str.contains(r"conv2d in body.* puts out other numbers").all()
     assert report.features["removable"].sum() == DEAD
@@ -104,6 +107,12 @@ def test_inputs_of_other_sizes_open_what_random_ones_do_not(monkeypatch):
     _, report = shrink(with_dead(lambda: Chain(Hidden(Unbiased(8, 8, 1, bias=False), 30.0)), 0.5), IMAGES)
     assert report.features["reason"].str.contains("would change the output").any()
     assert list(report.differences["input"]) == ["random", "random", "scaled", "random", "random"]
+
+
+def test_large_images_are_compared_at_half_their_size_too():
+    _, report = shrink(with_dead(Chain, 0.5), torch.randn(1, 3, 64, 80))
+    full, half, scaled = "1×3×64×80", "1×3×32×40", "4×3×32×40"
+    assert list(report.differences["shape"]) == [full, half, scaled, "2×3×64×80", half]
 
 
 def test_inputs_of_other_sizes_stay_in_a_range():
@@ -184,6 +193,13 @@ def test_features_that_are_put_out_stay():
 def test_multiply_accumulates_are_counted_by_hand():
     report = audit(with_dead(Chain), IMAGES)
     assert report.costs.macs == 12 * 12 * 9 * (3 * 8 + 8 * 8) + 8 * 5
+
+
+@pytest.mark.parametrize("name", ["grouped", "transposed", "one dimension", "U-Net", "norm on another axis"])
+def test_multiply_accumulates_of_a_graph_are_those_of_a_run(name):
+    network, images = with_dead(STRUCTURES[name]), torch.cat([IMAGES, IMAGES[:1]])
+    graph = recorded(network, (IMAGES,))
+    assert costs({"": network}, (images,), graphs={"": graph})[""].macs == costs({"": network}, (images,))[""].macs > 0
 
 
 def test_a_residual_stream_loses_only_what_is_constant_in_all_branches():
@@ -346,7 +362,7 @@ def test_what_other_tools_leave_in_a_module_is_no_obstacle():
     network(IMAGES)  # leaves tensors with a gradient in the modules, which deepcopy refuses
     smaller, report = shrink(network, IMAGES)
     assert report.differences["relative"].max() <= 1e-4
-    assert torch.equal(smaller.eval()(IMAGES), network.eval()(IMAGES))
+    torch.testing.assert_close(smaller.eval()(IMAGES), network.eval()(IMAGES))
     compiled = torch.compile(with_dead(Chain, 0.0), backend="eager")
     smaller, report = shrink(nn.DataParallel(compiled), IMAGES)
     assert report.features["removable"].any()

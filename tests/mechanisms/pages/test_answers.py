@@ -42,7 +42,7 @@ def test_cells_of_a_table_cannot_end_it():
 def test_findings_verdicts_and_rows_come_from_the_committed_records(answers):
     head, _, verdict, finding = answers.block("verdicts H3").splitlines()
     assert head == "|  | statement and findings | expected | found [95 % interval] | n | verdict |"
-    assert verdict == "| **H3** | **Without a regularizer no filter dies.** |  |  |  | **supported** |"
+    assert verdict == "| **H3** | **Without a regularizer no filter dies.** |  |  |  | **supported**, after the fact |"
     assert finding.startswith("|  | sparsity without a regularizer | 0 ± 0.01 | 0")
     assert answers.number("H3") == "supported"
     assert answers.number("H3#1 as share") == "0 %"
