@@ -112,8 +112,9 @@ NEEDS = (Need("full_scale", "digits"),)
 def draw(features):
     """A histogram."""
     figure, axes = plt.subplots()
-    axes.hist(features["activity"])
-    axes.set(xlabel="activity [fraction]", ylabel="features")
+    axes.hist(features["activity"], label="all settings")
+    axes.set(xlabel="activity [fraction]", ylabel="features", title=f"n = {features['seed'].nunique()} seeds")
+    axes.legend()
     return figure
 ''',
         "figures draw throwaway",

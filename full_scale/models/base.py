@@ -9,7 +9,8 @@ import abc
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from mechanisms.validation import require
+from full_scale.models.choices import INITIALIZATIONS
+from mechanisms.validation import require, require_choice
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -98,7 +99,14 @@ class AbstractNetwork(abc.ABC):
 
 @dataclass(frozen=True)
 class AbstractArchitecture(AbstractNetwork):
-    """A network of this package: its modules, and how their weights are drawn."""
+    """A network of this package: its modules, and how their weights are drawn.
+
+    Raises:
+        InvalidValue: `initialization` is not one of `INITIALIZATIONS`.
+    """
+
+    def __post_init__(self) -> None:
+        require_choice("initialization", self.initialization, INITIALIZATIONS)
 
     @property
     @abc.abstractmethod

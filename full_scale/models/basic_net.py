@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, ClassVar
 from full_scale.models.base import AbstractArchitecture, Shape
 from full_scale.models.choices import (
     ACTIVATIONS,
-    INITIALIZATIONS,
     NORMALIZATIONS,
     normalization_layer,
     require_width,
@@ -54,7 +53,7 @@ class BasicNet(AbstractArchitecture):
         rising = list(self.pools_after) == sorted(set(self.pools_after))
         require(known and rising, "pools_after", self.pools_after, f"rising layer numbers from 1 to {len(CHANNELS)}")
         require_between("negative_slope", self.negative_slope, 0, 1)
-        require_choice("initialization", self.initialization, INITIALIZATIONS)
+        super().__post_init__()
         require_choice("normalization", self.normalization, NORMALIZATIONS)
         require_choice("activation", self.activation, ACTIVATIONS)
         leaky = self.negative_slope > 0

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from full_scale.models.base import AbstractArchitecture, Shape, require_side
-from full_scale.models.choices import INITIALIZATIONS, NORMALIZATIONS
+from full_scale.models.choices import NORMALIZATIONS
 from mechanisms.validation import require_choice, require_whole
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class LeNet(AbstractArchitecture):
         require_whole("channels (their number)", len(self.channels), 2, 2)
         require_whole("padding", self.padding, 0, KERNEL // 2)
         require_choice("normalization", self.normalization, NORMALIZATIONS)
-        require_choice("initialization", self.initialization, INITIALIZATIONS)
+        super().__post_init__()
 
     def require_fits(self, shape: Shape) -> None:
         """Raises `InvalidValue` if the convolutions and pools shrink images of this shape to nothing."""

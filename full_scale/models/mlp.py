@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from full_scale.models.base import AbstractArchitecture, Shape
-from full_scale.models.choices import INITIALIZATIONS, NORMALIZATIONS
+from full_scale.models.choices import NORMALIZATIONS
 from mechanisms.validation import require, require_choice, require_whole
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class MLP(AbstractArchitecture):
         for size in self.hidden:
             require_whole("hidden", size, 1)
         require_choice("normalization", self.normalization, NORMALIZATIONS)
-        require_choice("initialization", self.initialization, INITIALIZATIONS)
+        super().__post_init__()
 
     def require_fits(self, shape: Shape) -> None:
         """Never raises: images of every shape are pixels in a row."""

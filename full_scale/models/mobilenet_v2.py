@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from full_scale.models.base import AbstractArchitecture, Shape, require_side
-from full_scale.models.choices import INITIALIZATIONS, require_width
+from full_scale.models.choices import require_width
 from mechanisms.validation import require_choice
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class MobileNetV2(AbstractArchitecture):
     def __post_init__(self) -> None:
         require_width(self.width)
         require_choice("downsampling", self.downsampling, DOWNSAMPLINGS)
-        require_choice("initialization", self.initialization, INITIALIZATIONS)
+        super().__post_init__()
 
     def require_fits(self, shape: Shape) -> None:
         """Raises `InvalidValue` if images of this shape have fewer pixels than the strides take together."""

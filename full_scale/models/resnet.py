@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from full_scale.models.base import AbstractArchitecture, Shape, require_side
-from full_scale.models.choices import INITIALIZATIONS, require_width, scaled
+from full_scale.models.choices import require_width, scaled
 from mechanisms.validation import require, require_choice, require_whole
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class ResNet(AbstractArchitecture):
         require(self.depth % 6 == 2, "depth", self.depth, "6 n + 2 for a whole number n, such as 20, 56 or 110")
         require_width(self.width)
         require_choice("shortcut", self.shortcut, SHORTCUTS)
-        require_choice("initialization", self.initialization, INITIALIZATIONS)
+        super().__post_init__()
 
     def require_fits(self, shape: Shape) -> None:
         """Raises `InvalidValue` if the two strides shrink images of this shape to nothing."""
@@ -83,7 +83,7 @@ class ResNet50(AbstractArchitecture):
     def __post_init__(self) -> None:
         require_width(self.width)
         require_choice("stem", self.stem, STEMS)
-        require_choice("initialization", self.initialization, INITIALIZATIONS)
+        super().__post_init__()
 
     def require_fits(self, shape: Shape) -> None:
         """Raises `InvalidValue` if images of this shape have fewer pixels than the strides take together."""

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from full_scale.models.base import AbstractArchitecture, Shape
-from full_scale.models.choices import INITIALIZATIONS, require_width, scaled
+from full_scale.models.choices import require_width, scaled
 from mechanisms.records.added_fields import added
-from mechanisms.validation import require, require_choice, require_whole
+from mechanisms.validation import require, require_whole
 
 if TYPE_CHECKING:
     from torch import nn
@@ -34,7 +34,7 @@ class UNet(AbstractArchitecture):
     def __post_init__(self) -> None:
         require_width(self.width)
         require_whole("levels", self.levels, 1, 6)
-        require_choice("initialization", self.initialization, INITIALIZATIONS)
+        super().__post_init__()
 
     @property
     def scores_pixels(self) -> bool:

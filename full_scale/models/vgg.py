@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from full_scale.models.base import AbstractArchitecture, Shape, require_side
-from full_scale.models.choices import INITIALIZATIONS, require_width, scaled
+from full_scale.models.choices import require_width, scaled
 from mechanisms.validation import require_choice, require_whole
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class VGG(AbstractArchitecture):
         require_width(self.width)
         require_choice("head", self.head, HEADS)
         require_whole("pools", self.pools, 0, len(CHANNELS))
-        require_choice("initialization", self.initialization, INITIALIZATIONS)
+        super().__post_init__()
 
     def require_fits(self, shape: Shape) -> None:
         """Raises `InvalidValue` if the pools shrink images of this shape to nothing."""
