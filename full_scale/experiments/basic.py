@@ -53,7 +53,7 @@ def couplings(preset: str = "demo") -> Specs:
 
 
 def matched_coupling(preset: str = "demo") -> Specs:
-    """Each meaning of weight decay at five or six strengths, under Adam and SGD with momentum, to compare at equal training loss.
+    """Each meaning of weight decay at two to six strengths, under Adam and SGD with momentum, to compare at equal training loss.
 
     Two settings without decay stand beside them. Independent decay of λ is decoupled decay of λ/η: its strengths lie between
     those of decoupled decay.

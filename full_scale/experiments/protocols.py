@@ -81,9 +81,9 @@ SHORT = Protocol(
     ladders={
         ("adam", "coupled"): (2e-4, 5e-4, 1e-3, 2e-3, 4e-3),
         ("adam", "decoupled"): (0.1, 0.3, 0.6, 1.0, 2.0),
-        ("adam", "independent"): (3e-4, 1e-3, 2.3e-3, 4e-3, 7e-3),
-        ("sgd", "coupled"): (1e-3, 2e-3, 5e-3, 1e-2, 2e-2),
-        ("sgd", "decoupled"): (1e-2, 3e-2, 5e-2, 0.1, 0.2),
+        ("adam", "independent"): (3e-4, 1e-3, 2.3e-3),
+        ("sgd", "coupled"): (2e-3, 5e-3),
+        ("sgd", "decoupled"): (5e-2, 0.1),
     },
     batch_sizes=(20, 40, 80),
 )

@@ -73,6 +73,7 @@ SERIES = {
     "table1": [0],
     "matched_coupling": [5, 5, 5],
     "one_strength": [5, 5, 5],
+    "photographs_matched_coupling": [5, 5, 5],
     "photographs_batch_size": [1, 1],
     "digits_trends": [1, 1, 2] * 2,
     "removal_exactness": [6, 0],

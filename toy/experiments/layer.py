@@ -5,25 +5,12 @@ The standard setting is that of `LayerSpec`: Adam under coupled L2 at a rate lar
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 
 from mechanisms.law.regularizers import L2
-from mechanisms.law.update_rules import SGD, AbstractUpdateRule, Adam
-from mechanisms.records.specs import override
+from mechanisms.law.update_rules import AbstractUpdateRule, Adam
+from toy.layer.settings import BOTH, MOMENTUM, STANDARD, Specs, over
 from toy.layer.spec import LayerSpec
-
-Specs = tuple[LayerSpec, ...]
-MOMENTUM = SGD(momentum=0.9)
-STANDARD = LayerSpec()
-ADAMW = LayerSpec(regularizer=L2(strength=0.6, coupling="decoupled"))
-"""About as many features die as under the standard law, at about the same loss."""
-BOTH = STANDARD, ADAMW
-
-
-def over(field: str, values: Iterable[object], *bases: LayerSpec) -> Specs:
-    """Each of the settings (the standard one, where none is named) under each value of a field."""
-    return tuple(override(base, field, value) for base in bases or (STANDARD,) for value in values)
 
 
 def layer() -> Specs:

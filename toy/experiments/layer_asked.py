@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mechanisms.interventions import ClampNorm, Gate, Random
-from toy.experiments.layer import BOTH, STANDARD, Specs, over
-from toy.experiments.layer_treated import treated
+from toy.layer.settings import BOTH, STANDARD, Specs, over, treated
 
 FLOOR = ClampNorm(floor=0.03, ceiling=None)
 INCOMING_FREE, OUTGOING_FREE = ("scale", "outgoing"), ("incoming", "scale")

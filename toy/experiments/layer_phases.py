@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from toy.experiments.layer import STANDARD, Specs, over
+from toy.layer.settings import STANDARD, Specs, over
 
 END = replace(STANDARD, records=1)
 

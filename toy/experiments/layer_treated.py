@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mechanisms.interventions import AbstractIntervention, All, ClampNorm, Freeze, Gate, Random, Rescale, Slow, Switch
+from mechanisms.interventions import All, ClampNorm, Freeze, Gate, Random, Rescale, Slow, Switch
 from mechanisms.law.regularizers import L2
-from toy.experiments.layer import ADAMW, BOTH, MOMENTUM, STANDARD, Specs
+from toy.layer.settings import ADAMW, BOTH, MOMENTUM, STANDARD, Specs, treated
 from toy.layer.spec import LayerSpec
 
 INDEPENDENT = LayerSpec(regularizer=L2(strength=3e-3, coupling="independent"))
 SGD = LayerSpec(rule=MOMENTUM, learning_rate=0.1, regularizer=L2(strength=2e-2))
-
-
-def treated(base: LayerSpec, *interventions: AbstractIntervention) -> LayerSpec:
-    """The setting with interventions."""
-    return replace(base, interventions=interventions)
 
 
 def layer_rescale() -> Specs:
