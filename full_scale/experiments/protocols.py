@@ -82,7 +82,7 @@ SHORT = Protocol(
         ("adam", "coupled"): (2e-4, 5e-4, 1e-3, 2e-3, 4e-3),
         ("adam", "decoupled"): (0.1, 0.3, 0.6, 1.0, 2.0),
         ("adam", "independent"): (3e-4, 1e-3, 2.3e-3),
-        ("sgd", "coupled"): (2e-3, 5e-3),
+        ("sgd", "coupled"): (1e-3, 2e-3, 5e-3),
         ("sgd", "decoupled"): (5e-2, 0.1),
     },
     batch_sizes=(20, 40, 80),
