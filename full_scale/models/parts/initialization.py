@@ -21,7 +21,8 @@ def initialized(make: Callable[[], nn.Module], initialization: str, seed: int) -
     generator = torch.Generator().manual_seed(int(stream(seed, "init").integers(2**63)))
     with torch.device("meta"):
         module = make()
-    module.to_empty(device="cpu")
+    # Numbers are drawn in the order of memory, which must not depend on the format that `make` gave its weights.
+    module.to_empty(device="cpu").to(memory_format=torch.contiguous_format)
     for part in module.modules():
         if isinstance(part, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             _draw(part, initialization, generator)
