@@ -149,7 +149,7 @@ def test_reading_the_records_is_quick(tmp_path: Path) -> None:
 
 
 def test_without_records_it_still_translates_and_says_so(tmp_path: Path, monkeypatch, capsys) -> None:
-    monkeypatch.setattr(reading, "SOURCES", {"nowhere": (Need("no_such_suite", "digits"), Need("full_scale", "horizon"))})
+    monkeypatch.setattr(reading, "SOURCES", {"nowhere": (Need("no_such_suite", "digits"), Need("full_scale", "resnet"))})
     assert recorded(tmp_path) == []
     assert main(["translate", "--runs", str(tmp_path)]) == 0
     assert "No network is on record here: python -m full_scale run early_prediction --seeds 3" in capsys.readouterr().out
