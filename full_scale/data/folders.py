@@ -17,7 +17,7 @@ from full_scale.data.base import AbstractDataset, Data, require_two_classes
 from full_scale.data.files.decoding import SUFFIXES, ImageFiles
 from full_scale.data.files.location import Source, missing, present, verified, with_files
 from full_scale.data.files.unpacking import unpack
-from mechanisms.system.context import HERE, RunContext
+from mechanisms.system.context import RunContext
 from mechanisms.system.progress import say
 from mechanisms.validation import UserError, require, require_choice, require_whole
 
@@ -58,7 +58,7 @@ class AbstractFolderDataset(AbstractDataset):
 
     def load(self) -> Data:
         """See `AbstractDataset`."""
-        return self.load_for(HERE)
+        return self.load_for(RunContext())
 
     def load_for(self, context: RunContext) -> Data:
         """See `AbstractDataset`; files are listed once a process."""

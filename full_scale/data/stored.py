@@ -14,7 +14,7 @@ import numpy as np
 from full_scale.data.arrays import Stored, prepared
 from full_scale.data.base import AbstractDataset, Data, require_two_classes
 from full_scale.data.files.location import with_files
-from mechanisms.system.context import HERE, RunContext
+from mechanisms.system.context import RunContext
 from mechanisms.validation import UserError, require, require_at_least, require_between, require_whole
 
 SETS_IN_MEMORY = 2
@@ -92,7 +92,7 @@ class AbstractStoredDataset(AbstractDataset):
 
     def load(self) -> Data:
         """See `AbstractDataset`."""
-        return self.load_for(HERE)
+        return self.load_for(RunContext())
 
     def load_for(self, context: RunContext) -> Data:
         """See `AbstractDataset`; the files are read once a process, the arrays of the last sets are kept."""

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import os
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mechanisms.validation import require_at_least, require_whole
+
+DATA = "IMPLICIT_SPARSITY_DATA"
+"""The environment variable that names the folder of the data sets where nothing else does."""
+
+
+def data_folder() -> Path:
+    """Return the folder of the data sets that is meant where none is named."""
+    return Path(os.environ.get(DATA) or "data")
 
 
 @dataclass(frozen=True)
@@ -14,7 +23,7 @@ class RunContext:
 
     Attributes:
         device: the torch device to train on.
-        data: folder of the data sets.
+        data: folder of the data sets; by default that of the environment variable `DATA`, else `data`.
         download: whether missing data sets may be fetched from their official addresses.
         checkpoint_every: seconds between checkpoints of a training.
         decoders: processes that decode images, 0 to decode in the process of the training; by default one a core, at most 8.
@@ -22,7 +31,7 @@ class RunContext:
     """
 
     device: str = "cpu"
-    data: Path = Path("data")
+    data: Path = field(default_factory=data_folder)
     download: bool = False
     checkpoint_every: float = 30.0
     decoders: int | None = None
@@ -39,4 +48,4 @@ class RunContext:
 
 
 HERE = RunContext()
-"""On the CPU, with the data sets in the folder `data`."""
+"""On the CPU, with the data sets in the folder `data`, or that of the environment variable `DATA`."""

@@ -15,6 +15,7 @@ from full_scale.data.digits import Digits
 from full_scale.data.folders import AbstractFolderDataset
 from full_scale.data.stored import AbstractStoredDataset
 from mechanisms.records.specs import choices, from_json, to_json
+from mechanisms.system.context import RunContext
 from mechanisms.validation import UserError
 from tests.full_scale.data.conftest import data_in
 
@@ -107,3 +108,11 @@ def test_the_digits_are_pinned_to_the_last_bit() -> None:
         *("ca20cd57f2afd761", "a86e7bfe07ff19e3", "b2db35bb857e2644"),
         *("4b94e39ef3f668b9", "68d1f56c9e0321e0", "3e67c5320c4d4fdc"),
     ]
+
+
+def test_the_folder_of_data_is_that_of_the_environment_where_none_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("IMPLICIT_SPARSITY_DATA", str(tmp_path))
+    assert RunContext().data == tmp_path
+    assert RunContext(data=Path("mine")).data == Path("mine")
+    monkeypatch.delenv("IMPLICIT_SPARSITY_DATA")
+    assert RunContext().data == Path("data")

@@ -54,7 +54,7 @@ def with_files(load: Callable[[], Loaded], download: bool) -> Loaded:
         return load()
     except MissingFiles as absent:
         if not (download and absent.sources):
-            raise
+            raise UserError(str(absent)) from None
         from full_scale.data.files.download import fetch
 
         for source in absent.sources:

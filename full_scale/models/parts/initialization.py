@@ -22,7 +22,8 @@ def initialized(make: Callable[[], nn.Module], initialization: str, seed: int) -
     with torch.device("meta"):
         module = make()
     # Numbers are drawn in the order of memory, which must not depend on the format that `make` gave its weights.
-    module.to_empty(device="cpu").to(memory_format=torch.contiguous_format)
+    module.to_empty(device="cpu")
+    module.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # torch's stub lacks this form
     for part in module.modules():
         if isinstance(part, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             _draw(part, initialization, generator)

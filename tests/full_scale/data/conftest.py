@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import tarfile
@@ -21,7 +22,7 @@ SHARED = Path(__file__).parents[3].parent / "shared" / "data"
 def data_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From here on `load` looks for data sets in a folder."""
     for module in (folders, stored):
-        monkeypatch.setattr(module, "HERE", RunContext(data=folder, decoders=0))
+        monkeypatch.setattr(module, "RunContext", functools.partial(RunContext, data=folder, decoders=0))
 
 
 @pytest.fixture
