@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from full_scale.hooks.filter_parameters import Part, has_part, part_of
 from full_scale.measure.probes import measure_features
 from full_scale.models.base import FeatureLayer
-from full_scale.training.parameters import ParameterGroups
 from mechanisms.interventions.base import AbstractIntervention
+from mechanisms.interventions.treatment import AbstractTreatment
 from mechanisms.records.rng import stream
 from mechanisms.validation import UserError
 
@@ -124,34 +124,18 @@ class Treated:
         self.kept = state["kept"]
 
 
-class Treatment:
+class Treatment(AbstractTreatment[Treated]):
     """All interventions of one training, in the order of its spec."""
 
     def __init__(self, training: Training) -> None:
+        super().__init__(Treated(training, one, number) for number, one in enumerate(training.spec.interventions))
         self._training = training
-        self._all = [Treated(training, one, number) for number, one in enumerate(training.spec.interventions)]
-
-    def regrouped(self, groups: ParameterGroups) -> ParameterGroups:
-        """The parameters that the regularizer acts on."""
-        for one in self._all:
-            groups = one.intervention.regrouped(groups, one)
-        return groups
 
     def start_due(self) -> None:
         """Begins those whose moment is now."""
         for one in self._all:
             if one.intervention.step == self._training.done:
                 one.start()
-
-    def change_gradients(self) -> None:
-        """Between backward and the optimizer's step."""
-        for one in self._started():
-            one.intervention.change_gradients(one)
-
-    def after_update(self) -> None:
-        """After the optimizer's step."""
-        for one in self._started():
-            one.intervention.after_update(one)
 
     def marks(self) -> np.ndarray:
         """For each feature, in layer order, whether any intervention has treated it so far."""

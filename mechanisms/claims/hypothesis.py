@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mechanisms.measures.statistics import Estimate, chance_beyond, equivalence_replicates, holm
 from mechanisms.records.loading import Need
+from mechanisms.records.suites import PRESETS, find_suite
 
 SUPPORTED, REFUTED, UNDECIDED = "supported", "refuted", "undecided"
 ROUNDING = 1e-12
@@ -85,6 +86,57 @@ class Hypothesis:
     def layer(self) -> str:
         """The layer of its records."""
         return self.needs[0].layer
+
+
+def at_size(hypothesis: Hypothesis, preset: str, seeds: int | None = None) -> Hypothesis:
+    """The hypothesis about experiments of another size and on other replicates; those of the toy layer have one size."""
+    if find_suite(hypothesis.layer).quick:
+        return hypothesis
+    size = () if preset == PRESETS[0] else (f"preset={preset}",)
+    needs = (replace(need, overrides=(*size, *need.overrides), seeds=seeds or need.seeds) for need in hypothesis.needs)
+    return replace(hypothesis, needs=tuple(needs))
+
+
+def with_settings(hypothesis: Hypothesis, overrides: tuple[str, ...]) -> Hypothesis:
+    """The hypothesis about the same experiments with settings changed."""
+    needs = (replace(need, overrides=(*need.overrides, *overrides)) for need in hypothesis.needs)
+    return replace(hypothesis, needs=tuple(needs))
+
+
+def more(quantity: str, size: float) -> Prediction:
+    """Predict that a quantity is positive, and at least `size`."""
+    return Prediction(quantity, +1, size)
+
+
+def fewer(quantity: str, size: float) -> Prediction:
+    """Predict that a quantity is negative, and at most −`size`."""
+    return Prediction(quantity, -1, size)
+
+
+def about(quantity: str, center: float, size: float) -> Prediction:
+    """Predict that a quantity is `center` ± `size`."""
+    return Prediction(quantity, 0, size, center)
+
+
+def explained(
+    name: str,
+    explanation: str,
+    need: Need,
+    measure: Callable[..., Mapping[str, Estimate]],
+    statement: str,
+    predictions: tuple[Prediction, ...],
+) -> Hypothesis:
+    """Return what an explanation predicts of the records of one experiment, which `measure` reads."""
+    return Hypothesis(
+        name,
+        statement,
+        f"prediction of the explanation: {explanation}",
+        "the 95 % interval of one quantity excludes what is predicted for it",
+        (need,),
+        compared(predictions, measure),
+        predictions,
+        explanation,
+    )
 
 
 def compared(

@@ -8,10 +8,10 @@ from pathlib import Path
 import click
 
 from mechanisms.claims import all_hypotheses
+from mechanisms.claims.hypothesis import at_size
 from mechanisms.claims.preregistration import FOLDER, write
 from mechanisms.command_line.framework import print_rows, verb
 from mechanisms.command_line.options import option, preset_option, table_options
-from mechanisms.commands.verdict import at_size
 from mechanisms.records.loading import Need
 from mechanisms.validation import InvalidValue, require_whole
 

@@ -13,7 +13,17 @@ from typing import Any
 import click
 
 from mechanisms.claims import all_hypotheses
-from mechanisms.claims.hypothesis import REFUTED, SUPPORTED, UNDECIDED, Finding, Hypothesis, adjusted, overall
+from mechanisms.claims.hypothesis import (
+    REFUTED,
+    SUPPORTED,
+    UNDECIDED,
+    Finding,
+    Hypothesis,
+    adjusted,
+    at_size,
+    overall,
+    with_settings,
+)
 from mechanisms.claims.network_runs import named, not_trained
 from mechanisms.claims.preregistration import AFTER, status
 from mechanisms.command_line.framework import print_rows, verb
@@ -21,7 +31,7 @@ from mechanisms.command_line.options import json_option, names_and_overrides, op
 from mechanisms.measures.sparsity import CAUSES, died_of
 from mechanisms.records.loading import Need, load, missing, standing_in
 from mechanisms.records.store import Store
-from mechanisms.records.suites import PRESETS, find_suite, suite_names
+from mechanisms.records.suites import find_suite, suite_names
 from mechanisms.sweeps.making import make
 from mechanisms.system.context import HERE, RunContext
 from mechanisms.system.progress import say
@@ -94,21 +104,6 @@ def chosen(names: Sequence[str], layer: str | None) -> list[Hypothesis]:
     if strange:
         raise unknown("hypothesis", strange[0], known)
     return [h for name, h in known.items() if (not names or name in names) and layer in (None, h.layer)]
-
-
-def at_size(hypothesis: Hypothesis, preset: str, seeds: int | None = None) -> Hypothesis:
-    """The hypothesis about experiments of another size and on other replicates; those of the toy layer have one size."""
-    if find_suite(hypothesis.layer).quick:
-        return hypothesis
-    size = () if preset == PRESETS[0] else (f"preset={preset}",)
-    needs = (replace(need, overrides=(*size, *need.overrides), seeds=seeds or need.seeds) for need in hypothesis.needs)
-    return replace(hypothesis, needs=tuple(needs))
-
-
-def with_settings(hypothesis: Hypothesis, overrides: tuple[str, ...]) -> Hypothesis:
-    """The hypothesis about the same experiments with settings changed."""
-    needs = (replace(need, overrides=(*need.overrides, *overrides)) for need in hypothesis.needs)
-    return replace(hypothesis, needs=tuple(needs))
 
 
 def judged(hypothesis: Hypothesis, runs: Path, **making: Any) -> list[dict[str, Any]]:

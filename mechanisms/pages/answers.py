@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from mechanisms.claims import all_hypotheses, treated_runs
-from mechanisms.claims.hypothesis import UNDECIDED, Finding
+from mechanisms.claims.hypothesis import UNDECIDED, Finding, at_size
 from mechanisms.claims.preregistration import AFTER
-from mechanisms.commands.verdict import at_size
 from mechanisms.measures.statistics import Estimate
 from mechanisms.pages import pruning
 from mechanisms.pages.evidence import Evidence, Judged

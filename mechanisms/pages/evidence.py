@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mechanisms.claims import all_hypotheses
-from mechanisms.claims.hypothesis import UNDECIDED, Finding, Hypothesis, adjusted, overall
+from mechanisms.claims.hypothesis import UNDECIDED, Finding, Hypothesis, adjusted, at_size, overall
 from mechanisms.claims.preregistration import status
-from mechanisms.commands.verdict import at_size
 from mechanisms.records.loading import Need, load, missing
 
 if TYPE_CHECKING:

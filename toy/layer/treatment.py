@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mechanisms.interventions import AbstractIntervention
+from mechanisms.interventions.treatment import AbstractTreatment
 from mechanisms.records.rng import stream
 from mechanisms.validation import UserError
 from toy.layer.measures import NAME
@@ -153,18 +154,12 @@ class Treated:
         )
 
 
-class Treatment:
+class Treatment(AbstractTreatment[Treated]):
     """All interventions of one training, in the order of its spec."""
 
     def __init__(self, training: Simulation) -> None:
+        super().__init__(Treated(training, one, number) for number, one in enumerate(training.spec.interventions))
         self._training = training
-        self._all = [Treated(training, one, number) for number, one in enumerate(training.spec.interventions)]
-
-    def regrouped(self, decayed: Decayed) -> Decayed:
-        """The parameters that the regularizer acts on."""
-        for one in self._all:
-            decayed = one.intervention.regrouped(decayed, one)
-        return decayed
 
     def start_due(self) -> None:
         """Begins those whose moment is now."""
@@ -182,13 +177,7 @@ class Treatment:
     def change_gradients(self) -> None:
         """Before a step: the gates that its gradients meet."""
         self._training.gates[:] = 1
-        for one in self._started():
-            one.intervention.change_gradients(one)
-
-    def after_update(self) -> None:
-        """After a step."""
-        for one in self._started():
-            one.intervention.after_update(one)
+        super().change_gradients()
 
     def marks(self) -> np.ndarray:
         """Whether any intervention has treated each feature so far, (R, K)."""
