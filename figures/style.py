@@ -86,6 +86,9 @@ def letter(axes: Axes, index: int) -> None:
 
 def write(figure: Figure, file: IO[bytes], suffix: str) -> None:
     """Writes a figure into an open file; equal data give equal bytes."""
+    if figure.get_layout_engine() is not None:  # lay it out once, with the room that its legend asks for
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
     for legend in figure.legends:  # by itself a legend follows the tight box, over whatever stands there
         legend.set_bbox_to_anchor((0, 0, 1, 1), transform=figure.transFigure)
     metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None, "ModDate": None}}.get(suffix, {})
