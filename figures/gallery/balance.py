@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from figures.style import letter, page_width, palette
-from mechanisms.claims.treated_runs import layer_sums
+from mechanisms.claims.measured.treated_runs import layer_sums
 from mechanisms.law.regularizers import L2
 from mechanisms.law.update_rules import SGD
 from mechanisms.records.loading import Need

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from figures.panels.outcomes import LOOKS, at_end, by_fate
 from figures.panels.sparsity import heading, labelled
 from figures.style import letter, page_width
-from mechanisms.claims.treated_runs import LAST
+from mechanisms.claims.measured.treated_runs import LAST
 from mechanisms.measures.forces import balance
 from mechanisms.records.loading import Need
 

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from figures.style import letter, page_width, palette
-from mechanisms.claims.treated_runs import at_end, factor_shares, gate_effects, rescale_effects
+from mechanisms.claims.measured.treated_runs import at_end, factor_shares, gate_effects, rescale_effects
 from mechanisms.measures.statistics import Estimate, mean_interval
 from mechanisms.records.loading import Need
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from full_scale.data.cifar10 import Cifar10Jpeg
+from full_scale.data.digits import Digits
 from full_scale.experiments.protocols import MOMENTUM, PROTOCOLS
 from full_scale.training.spec import TrainSpec
 from mechanisms.interventions import (
@@ -137,3 +138,23 @@ def full_batch(preset: str = "demo") -> Specs:
     """Without sampling noise: each step on all training images, beside batches of the usual size."""
     base = _laws(preset).base
     return base, replace(base, batch_size=base.data.train_size or base.batch_size)
+
+
+def responses(preset: str = "demo") -> Specs:
+    """What the toy's layer was asked first, by `layer_responses`: one change at a time, under L2 and under AdamW.
+
+    Labels are noisier and filters fewer under L2 alone, and labels on digits alone.
+    """
+    laws = _laws(preset)
+    norms = [ClampNorm(floor=floor, ceiling=None) for floor in (0.03, 0.3)]
+    norms += [ClampNorm(floor=level, ceiling=level) for level in (0.5, 1.0, 2.0)]
+    specs: list[TrainSpec] = []
+    for base in (laws.base, laws.adam("decoupled", laws.decoupled)):
+        specs += [base, *(_with(base, norm) for norm in norms)]
+        specs += [override(base, "network.norm_epsilon", epsilon) for epsilon in (1e-7, 1e-3, 1e-2)]
+        specs += [replace(base, learning_rate=base.learning_rate * times) for times in (1 / 3, 3.0)]
+        specs += [override(base, "rule.beta1", beta1) for beta1 in (0.0, 0.99)]
+    specs.append(override(laws.base, "network.width", laws.base.network.width / 2))  # type: ignore[attr-defined]
+    if isinstance(laws.base.data, Digits):
+        specs.append(override(laws.base, "data.label_noise", 0.2))
+    return tuple(specs)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from full_scale.models.choices import INITIALIZATIONS
-from mechanisms.validation import require, require_choice
+from mechanisms.records.added_fields import added
+from mechanisms.validation import require, require_above, require_choice
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -101,12 +102,17 @@ class AbstractNetwork(abc.ABC):
 class AbstractArchitecture(AbstractNetwork):
     """A network of this package: its modules, and how their weights are drawn.
 
+    `norm_epsilon` is what all its normalizations add to a variance before they divide by its root.
+
     Raises:
-        InvalidValue: `initialization` is not one of `INITIALIZATIONS`.
+        InvalidValue: `initialization` is not one of `INITIALIZATIONS`, or `norm_epsilon` is not above 0.
     """
+
+    norm_epsilon: float = added(1e-5)
 
     def __post_init__(self) -> None:
         require_choice("initialization", self.initialization, INITIALIZATIONS)
+        require_above("norm_epsilon", self.norm_epsilon, 0)
 
     @property
     @abc.abstractmethod
@@ -121,9 +127,13 @@ class AbstractArchitecture(AbstractNetwork):
         """See `AbstractNetwork`."""
         from full_scale.models.discovery import feature_layers
         from full_scale.models.parts.initialization import initialized
+        from full_scale.models.parts.tracing import NORMS
 
         self.require_fits(shape)
         module = initialized(lambda: self.architecture(shape, classes), self.initialization, seed)
+        for part in module.modules():
+            if isinstance(part, NORMS):
+                part.eps = self.norm_epsilon  # type: ignore[union-attr]
         return BuiltNetwork(module, feature_layers(module))
 
 

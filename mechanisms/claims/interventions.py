@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 import pandas as pd
 
 from mechanisms.claims.hypothesis import Hypothesis, Prediction, about, explained, fewer, more
-from mechanisms.claims.treated_runs import (
+from mechanisms.claims.measured.treated_runs import (
     balance_effects,
     barrier_effects,
     factor_effects,

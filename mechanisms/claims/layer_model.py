@@ -7,7 +7,7 @@ replicates under another seed was looked at before L4 to L6. Nothing else was kn
 from __future__ import annotations
 
 from mechanisms.claims.hypothesis import Hypothesis, Prediction, about, explained, fewer, more
-from mechanisms.claims.layer_runs import EFFECTS
+from mechanisms.claims.measured.layer_runs import EFFECTS
 from mechanisms.records.loading import Need
 
 COLLAPSE = "collapse of incoming norms"

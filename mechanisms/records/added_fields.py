@@ -15,9 +15,9 @@ ADDED = "added"
 def added(default: Any) -> Any:
     """A dataclass field with a default under which a spec is written, and named, as before the class had the field.
 
-    The default must mean what was the case before, and must never change.
+    The default must mean what was the case before, and must never change. The field is given by name alone.
     """
-    return dataclasses.field(default=default, metadata={ADDED: True})
+    return dataclasses.field(default=default, kw_only=True, metadata={ADDED: True})
 
 
 def added_fields(cls: type) -> dict[str, Any]:

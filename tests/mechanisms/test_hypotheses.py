@@ -10,7 +10,7 @@ from mechanisms.__main__ import main
 from mechanisms.claims import all_hypotheses
 from mechanisms.claims.early_signs import early
 from mechanisms.claims.hypothesis import REFUTED, SUPPORTED, UNDECIDED, adjusted, overall
-from mechanisms.claims.network_runs import ends, not_trained
+from mechanisms.claims.measured.network_runs import ends, not_trained
 from mechanisms.claims.toy_selective import at_half
 from mechanisms.records.loading import Need
 from mechanisms.sweeps.making import run
@@ -26,7 +26,7 @@ def test_every_hypothesis_says_what_would_refute_it(name):
     assert hypothesis.source
     assert hypothesis.refuted_if
     assert hypothesis.needs
-    assert name[0] in "PHIL"
+    assert name[0] in "PHILN"
 
 
 def test_every_prediction_of_the_theory_is_there():

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from mechanisms.claims.layer_model import HYPOTHESES
-from mechanisms.claims.layer_runs import EFFECTS
+from mechanisms.claims.measured.layer_runs import EFFECTS
 from mechanisms.law.regularizers import L2
 from mechanisms.records.specs import flatten
 from mechanisms.records.store import spec_columns

@@ -8,7 +8,7 @@ import pytest
 
 from mechanisms.claims import all_hypotheses
 from mechanisms.claims.hypothesis import REFUTED, SUPPORTED, overall
-from mechanisms.claims.treated_runs import (
+from mechanisms.claims.measured.treated_runs import (
     balance_effects,
     barrier_effects,
     factor_effects,

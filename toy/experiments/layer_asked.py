@@ -58,3 +58,22 @@ def layer_survivors() -> Specs:
     )
     alone = *over("features", (16, 32, 128)), *over("teacher_features", (2, 16)), *over(field, (1.5e-3, 6e-3))
     return (*alone, *together)
+
+
+def layer_responses() -> Specs:
+    """What networks are asked too, by the experiment `responses`: one change at a time, under L2 and under AdamW."""
+    norms = [ClampNorm(floor=floor, ceiling=None) for floor in (0.03, 0.3)]
+    norms += [ClampNorm(floor=level, ceiling=level) for level in (0.5, 1.0, 2.0)]
+    return tuple(
+        spec
+        for base in BOTH
+        for spec in (
+            base,
+            *(treated(base, norm) for norm in norms),
+            *over("batchnorm_epsilon", (1e-7, 1e-3, 1e-2), base),
+            *(replace(base, learning_rate=base.learning_rate * times) for times in (1 / 3, 3.0)),
+            *over("rule.beta1", (0.0, 0.99), base),
+            *over("label_noise", (1.0,), base),
+            *over("features", (16,), base),
+        )
+    )
