@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from figures.style import page_width, rule_label
-from mechanisms.claims.measured.network_runs import ends
+from mechanisms.claims.network_runs import ends
 from mechanisms.records.loading import Need
 
 NEEDS = (Need("full_scale", "table1"), Need("full_scale", "table1", table="curve"))

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from figures.style import palette
-from mechanisms.claims.measured.network_runs import ends
+from mechanisms.claims.network_runs import ends
 
 MARKERS = "osD^"
 QUANTITIES = {"sparsity": "silent filters at the end [%]", "test_error": "test error [%]"}

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mechanisms.claims.hypothesis import Finding, Hypothesis, expect_sign
-from mechanisms.claims.measured.network_runs import FOUR, Judge, claim, setting
+from mechanisms.claims.network_runs import FOUR, Judge, claim, setting
 from mechanisms.measures.death_prediction import given
 from mechanisms.measures.sparsity import inactive
 from mechanisms.measures.statistics import auc_within, mean_interval, paired_difference, rank_correlation

@@ -9,7 +9,7 @@ import pandas as pd
 
 from mechanisms.claims.early_signs import EARLY
 from mechanisms.claims.hypothesis import Finding, Hypothesis, expect_sign, expect_value
-from mechanisms.claims.measured.network_runs import PAPERS
+from mechanisms.claims.network_runs import PAPERS
 from mechanisms.measures.death_prediction import prediction_table, scored
 from mechanisms.measures.pruning_curves import images_of
 from mechanisms.measures.statistics import error_difference, mean_interval

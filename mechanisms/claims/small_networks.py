@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mechanisms.claims.hypothesis import Finding, Hypothesis, exactly, expect_condition, expect_sign, expect_value
-from mechanisms.claims.measured.network_runs import FOUR, Judge, claim, ends, features_of, setting
+from mechanisms.claims.network_runs import FOUR, Judge, claim, ends, features_of, setting
 from mechanisms.measures.matched_loss import law_of
 from mechanisms.measures.sparsity import causes, inactive
 from mechanisms.measures.statistics import mean_interval, paired_difference, trend

@@ -24,7 +24,7 @@ from mechanisms.claims.hypothesis import (
     overall,
     with_settings,
 )
-from mechanisms.claims.measured.network_runs import named, not_trained
+from mechanisms.claims.network_runs import named, not_trained
 from mechanisms.claims.preregistration import AFTER, status
 from mechanisms.command_line.framework import print_rows, verb
 from mechanisms.command_line.options import json_option, names_and_overrides, option, preset_option, record_options

@@ -9,8 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mechanisms.claims import all_hypotheses, treated_runs
+from mechanisms.claims import all_hypotheses
 from mechanisms.claims.hypothesis import UNDECIDED, Finding, at_size
+from mechanisms.claims.measured import treated_runs
 from mechanisms.claims.preregistration import AFTER
 from mechanisms.measures.statistics import Estimate
 from mechanisms.pages import pruning

@@ -10,7 +10,7 @@ from mechanisms.__main__ import main
 from mechanisms.claims import all_hypotheses
 from mechanisms.claims.early_signs import early
 from mechanisms.claims.hypothesis import REFUTED, SUPPORTED, UNDECIDED, adjusted, overall
-from mechanisms.claims.measured.network_runs import ends, not_trained
+from mechanisms.claims.network_runs import ends, not_trained
 from mechanisms.claims.toy_selective import at_half
 from mechanisms.records.loading import Need
 from mechanisms.sweeps.making import run
