@@ -11,7 +11,7 @@ from typing import Any
 
 from mechanisms.claims import all_hypotheses
 from mechanisms.claims.hypothesis import UNDECIDED, Finding, at_size
-from mechanisms.claims.measured import treated_runs
+from mechanisms.claims.measured import response_table, treated_runs
 from mechanisms.claims.preregistration import AFTER
 from mechanisms.measures.statistics import Estimate
 from mechanisms.pages import pruning
@@ -67,7 +67,7 @@ class Answers:
         require(bool(names), "records", asked, f"{kind} EXPERIMENT [field=value …] [seeds=N]")
         seeds = int(options.pop("seeds", 3))
         fields = tuple(f"{name}={value}" for name, value in options.items())
-        return markdown(TABLES[kind](self, Need("full_scale", names[0], fields, seeds), names[1:]))
+        return markdown(TABLES[kind](self, Need("full_scale", names[0], fields, seeds), names[1:] if kind != 'responses' else names))
 
     def number(self, asked: str) -> str:
         """Return the text of `NAME[@PRESET][:SEEDS][#WHAT][ as STYLE]`.
@@ -193,6 +193,20 @@ def _effects(answers: Answers, need: Need, containing: list[str]) -> list[Cells]
     return [head, *([name, interval_text(one), str(one.n)] for name, one in chosen.items())]
 
 
+def _responses(answers: Answers, _: Need, experiments: list[str]) -> list[Cells]:
+    """What the layer and networks answered to the same changes, and at the end how well they agree."""
+    tables = {}
+    for pair in response_table.PAIRS:
+        if pair.network in experiments:
+            layer, networks = (answers.table(need) for need in pair.needs())
+            tables[pair.network] = (layer, networks)
+    found = response_table.answers(tables)
+    rows = [["experiment", "change", "layer [95 % interval]", "networks [95 % interval]"]]
+    rows += [[f"`{one.kind}`", one.change, interval_text(one.layer), interval_text(one.network)] for one in found]
+    scored = response_table.agreement(found)
+    return rows + [["", f"**{name}**", "", f"{interval_text(one)} of {one.n}"] for name, one in scored.items()]
+
+
 EFFECTS: dict[str, Callable[[Any], dict[str, Estimate]]] = {
     "rescale": treated_runs.rescale_effects,
     "gate": treated_runs.gate_effects,
@@ -202,6 +216,7 @@ EFFECTS: dict[str, Callable[[Any], dict[str, Estimate]]] = {
 TABLES: dict[str, Callable[[Answers, Need, list[str]], list[Cells]]] = {
     "outcomes": _outcomes,
     "effects": _effects,
+    "responses": _responses,
     "heuristics": lambda answers, need, _: pruning.heuristics(answers.table(replace(need, table="pruned"))),
     "equal-parameters": lambda answers, need, _: pruning.equal_parameters(answers.table(replace(need, table="pruned"))),
 }

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from mechanisms.interventions import Random, Rescale
 from mechanisms.law.regularizers import L2
 from mechanisms.law.update_rules import AbstractUpdateRule, Adam
-from toy.layer.settings import BOTH, MOMENTUM, STANDARD, Specs, over
+from toy.layer.settings import BOTH, MOMENTUM, STANDARD, Specs, over, treated
 from toy.layer.spec import LayerSpec
 
 
@@ -58,8 +59,10 @@ def layer_epsilon() -> Specs:
 
 
 def layer_normalization() -> Specs:
-    """With and without the normalization of features, and of outputs."""
-    return over("output_normalization", (True, False), *over("feature_normalization", (True, False)))
+    """With and without the normalization of features, and of outputs; and half of the features halved without the latter."""
+    alone = replace(STANDARD, output_normalization=False)
+    halved = treated(alone, Rescale(factor=0.5, filters=Random()))
+    return (*over("output_normalization", (True, False), *over("feature_normalization", (True, False))), halved)
 
 
 def layer_batch() -> Specs:

@@ -16,14 +16,15 @@ SGD = LayerSpec(rule=MOMENTUM, learning_rate=0.1, regularizer=L2(strength=2e-2))
 def layer_rescale() -> Specs:
     """Half of the features, or all, made smaller or larger at the start in a layer that computes the same function."""
     factors = (0.25, 0.5, 2.0, 4.0)
-    everywhere = [
+    bases = STANDARD, ADAMW, INDEPENDENT, SGD
+    untouched = [treated(base, Rescale(factor=1.0, filters=Random())) for base in bases]
+    rescaled = [
         treated(base, Rescale(factor=factor, filters=filters))
-        for base in (STANDARD, ADAMW, INDEPENDENT, SGD)
+        for base in bases
         for filters in (Random(), All())
         for factor in (factors if base is STANDARD else (0.5, 2.0))
     ]
-    alone = replace(STANDARD, output_normalization=False)
-    return (*everywhere, treated(alone, Rescale(factor=0.5, filters=Random())))
+    return (*untouched, *rescaled)
 
 
 def layer_gate() -> Specs:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from mechanisms.claims.measured.treated_runs import at_end
+from mechanisms.claims.measured.treated_runs import at_end, dead_shares
 from mechanisms.measures.statistics import Estimate, paired_difference
 from mechanisms.records.columns import SPEC_PREFIX
 
@@ -27,12 +27,11 @@ def responses(features: pd.DataFrame) -> Effects:
     Replicates of a seed are paired, else seeds. The plain setting of a coupling has in every field what most settings have.
     """
     ends, found = at_end(features), {}
-    keys = [key for key in ("seed", "replicate") if key in ends]
     spec = [str(c) for c in ends if str(c).startswith(SPEC_PREFIX) and c != STRENGTH]
     ends[spec] = ends[spec].astype(object).where(ends[spec].notna(), NOTHING)
     for coupling, rows in ends.groupby(COUPLING):
         fields = [c for c in spec if rows[c].nunique() > 1]
-        shares = {values: one.groupby(keys)["dead"].mean() for values, one in rows.groupby(fields)}
+        shares = {values: dead_shares(one) for values, one in rows.groupby(fields)}
         plain = [pd.Series(values).mode()[0] for values in zip(*shares, strict=True)]
         for values, share in shares.items():
             named_values = zip(fields, values, plain, strict=True)

@@ -31,14 +31,14 @@ def at_end(features: pd.DataFrame) -> pd.DataFrame:
     return last.assign(dead=inactive(last).astype(float), law=last[RULE] + " " + last[COUPLING])
 
 
-def _by_seed(rows: pd.DataFrame) -> pd.Series:
-    """Seed → share of dead filters."""
-    return rows.groupby("seed")["dead"].mean()
+def dead_shares(rows: pd.DataFrame) -> pd.Series:
+    """Share of dead filters of each seed, or of each replicate of a seed."""
+    return rows.groupby([key for key in ("seed", "replicate") if key in rows])["dead"].mean()
 
 
 def _within(rows: pd.DataFrame) -> Estimate:
     """Treated minus untreated filters of the same networks."""
-    return paired_difference(_by_seed(rows[rows["treated"]]), _by_seed(rows[~rows["treated"]]))
+    return paired_difference(dead_shares(rows[rows["treated"]]), dead_shares(rows[~rows["treated"]]))
 
 
 def rescale_effects(features: pd.DataFrame) -> dict[str, Estimate]:
@@ -49,10 +49,10 @@ def rescale_effects(features: pd.DataFrame) -> dict[str, Estimate]:
         untouched = half[half[f"{FIRST}.factor"] == 1]
         for factor, rows in half.groupby(f"{FIRST}.factor"):
             found[f"{law}, half × {factor:g}: treated minus control"] = _within(rows)
-            shift = paired_difference(_by_seed(rows[~rows["treated"]]), _by_seed(untouched))
+            shift = paired_difference(dead_shares(rows[~rows["treated"]]), dead_shares(untouched))
             found[f"{law}, half × {factor:g}: control minus untouched"] = shift
         for factor, rows in whole.groupby(f"{FIRST}.factor"):
-            shift = paired_difference(_by_seed(rows), _by_seed(untouched))
+            shift = paired_difference(dead_shares(rows), dead_shares(untouched))
             found[f"{law}, all × {factor:g}: minus untouched"] = shift
     return found
 
@@ -72,7 +72,7 @@ def factor_shares(features: pd.DataFrame) -> dict[str, pd.Series]:
     ends = ends[ends["treated"]]
     clamped = ends["spec.interventions.1"].notna() if "spec.interventions.1" in ends else pd.Series(False, ends.index)
     names = ends[f"{FIRST}.parts"].map(_factors) + np.where(clamped, " clamped", " free")
-    return {str(name): _by_seed(rows) for name, rows in ends.groupby(names)}
+    return {str(name): dead_shares(rows) for name, rows in ends.groupby(names)}
 
 
 def _factors(parts: Any) -> str:
@@ -99,9 +99,9 @@ def barrier_effects(features: pd.DataFrame) -> dict[str, Estimate]:
     ends = at_end(features)
     collapsed = ends.assign(dead=inactive(ends, "scale", SMALL_SCALE).astype(float))
     leaky, frozen = ends["spec.network.negative_slope"] > 0, ends[FIRST].notna()
-    base, found = _by_seed(collapsed[~leaky & ~frozen]), {}
+    base, found = dead_shares(collapsed[~leaky & ~frozen]), {}
     for name, marks in (("shifts frozen", frozen), ("leaky ReLU", leaky)):
-        share = _by_seed(collapsed[marks])
+        share = dead_shares(collapsed[marks])
         found[f"small scales, untouched minus {name}"] = paired_difference(base, share)
         found[f"small scales, {name} minus half of untouched"] = paired_difference(share, base / 2)
     return found
@@ -111,7 +111,7 @@ def full_batch_effects(features: pd.DataFrame) -> dict[str, Estimate]:
     """Dead share with batches of the usual size less that with full batches."""
     ends = at_end(features)
     full = ends["spec.batch_size"] > ends["spec.batch_size"].min()
-    return {"dead, batch minus full batch": paired_difference(_by_seed(ends[~full]), _by_seed(ends[full]))}
+    return {"dead, batch minus full batch": paired_difference(dead_shares(ends[~full]), dead_shares(ends[full]))}
 
 
 def layer_sums(features: pd.DataFrame) -> pd.DataFrame:
