@@ -133,7 +133,7 @@ class AbstractArchitecture(AbstractNetwork):
         module = initialized(lambda: self.architecture(shape, classes), self.initialization, seed)
         for part in module.modules():
             if isinstance(part, NORMS):
-                part.eps = self.norm_epsilon  # type: ignore[union-attr]
+                part.eps = self.norm_epsilon
         return BuiltNetwork(module, feature_layers(module))
 
 

@@ -67,7 +67,7 @@ class Answers:
         require(bool(names), "records", asked, f"{kind} EXPERIMENT [field=value …] [seeds=N]")
         seeds = int(options.pop("seeds", 3))
         fields = tuple(f"{name}={value}" for name, value in options.items())
-        return markdown(TABLES[kind](self, Need("full_scale", names[0], fields, seeds), names[1:] if kind != 'responses' else names))
+        return markdown(TABLES[kind](self, Need("full_scale", names[0], fields, seeds), names[1:]))
 
     def number(self, asked: str) -> str:
         """Return the text of `NAME[@PRESET][:SEEDS][#WHAT][ as STYLE]`.
@@ -193,11 +193,11 @@ def _effects(answers: Answers, need: Need, containing: list[str]) -> list[Cells]
     return [head, *([name, interval_text(one), str(one.n)] for name, one in chosen.items())]
 
 
-def _responses(answers: Answers, _: Need, experiments: list[str]) -> list[Cells]:
+def _responses(answers: Answers, need: Need, others: list[str]) -> list[Cells]:
     """What the layer and networks answered to the same changes, and at the end how well they agree."""
     tables = {}
     for pair in response_table.PAIRS:
-        if pair.network in experiments:
+        if pair.network in (need.experiment, *others):
             layer, networks = (answers.table(need) for need in pair.needs())
             tables[pair.network] = (layer, networks)
     found = response_table.answers(tables)

@@ -23,6 +23,7 @@ from mechanisms.records.bundles import Columns
 from mechanisms.records.specs import flatten, spec_id
 from mechanisms.records.status import survey
 from mechanisms.records.store import Store, spec_columns
+from mechanisms.system.files import user_cache
 from mechanisms.validation import UserError
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def index_file(store: Store) -> str:
     """Where the index of a folder of records is: in the user's cache folder, by the whole path of that folder."""
     with contextlib.suppress(RuntimeError, OSError):  # no home, no permission, a link to itself
         whole = str((store.root / store.layer).resolve())
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "implicit-filter-sparsity"
+        cache = user_cache()
         cache.mkdir(parents=True, exist_ok=True)
         return str(cache / f"index-{hashlib.sha256(whole.encode()).hexdigest()[:16]}.sqlite")
     return MEMORY

@@ -18,6 +18,15 @@ LARGEST_JSON = 1 << 28
 """Bytes; the manifest of a grid with a million settings has a tenth of that."""
 
 
+def user_cache() -> Path:
+    """Return the folder, which need not exist, of what can be made again.
+
+    Raises:
+        RuntimeError: the user has no home.
+    """
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "implicit-filter-sparsity"
+
+
 def open_regular(path: str | Path) -> io.BufferedReader:
     """A file, open for reading; an `OSError` where it is a pipe, a device or a folder, which may never end."""
     return open(path, "rb", opener=_opened_if_regular)

@@ -12,13 +12,14 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.extending import overload, register_jitable
 
 from mechanisms.law import abstract_rules, arrays
 from mechanisms.law.dynamics import split_step
 from toy.engines import uninterrupted
 from toy.engines.advance import Advance
+from toy.engines.kernel_cache import kept_njit
 from toy.features import gradients
 
 uninterrupted.compilation()
@@ -167,11 +168,12 @@ def build(
     dtype: str = "float64",
 ) -> Advance:
     """The compiled loop for one rule, gradient model, regularizer and working dtype."""
+    parts = direction, slope, product, penalty_slope
     one_step = register_jitable(split_step(jitable(direction)))
     move_all, product = _mover(one_step, jitable(slope), jitable(penalty_slope)), jitable(product)
     fastmath = set(FAST_SINGLE) if dtype == "float32" else False
 
-    @njit(error_model="numpy", nogil=True, fastmath=fastmath)
+    @kept_njit(*parts, error_model="numpy", nogil=True, fastmath=fastmath)
     def advance(parameters, states, normal, visits, settings, strengths, learning_rate, beside, inside, clock, scales,
                 coefficients, active, window, window_start, record_at, records):  # fmt: skip
         lanes = parameters[0].shape[0]
@@ -195,7 +197,7 @@ def build(
     return advance
 
 
-@njit(error_model="numpy", nogil=True)
+@kept_njit(error_model="numpy", nogil=True)
 def fill_visits(uniform, cumulative, counts):
     """As `toy.engines.numpy_backend.fill_visits`."""
     for t in range(counts.shape[0]):

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numba.extending import register_jitable
 
 from mechanisms.law.dynamics import split_step
+from toy.engines.kernel_cache import kept_njit
 from toy.engines.numba_backend import FAST_SINGLE, jitable, load, store
 from toy.layer.advance import Advance
 from toy.layer.network import shapes
@@ -24,7 +24,7 @@ from toy.layer.spec import NEGATIVE_SLOPES, LayerSpec
 SUMS = frozenset({"reassoc", "contract", "nsz"})
 """Sums may be taken in any order; what is not a number stays so."""
 
-compiled = njit(error_model="numpy", nogil=True, fastmath=set(SUMS))
+compiled = kept_njit(error_model="numpy", nogil=True, fastmath=set(SUMS))
 
 
 @compiled
@@ -121,10 +121,11 @@ def build(spec: LayerSpec) -> Advance:
 @functools.cache
 def _trainer(direction: Callable[..., Any], penalty_slope: Callable[..., Any], dtype: str) -> Any:
     """The compiled loop for one rule, regularizer and working dtype."""
+    parts = direction, penalty_slope
     one_step, penalty_slope = register_jitable(split_step(jitable(direction))), jitable(penalty_slope)
     exactly = set(FAST_SINGLE) if dtype == "float32" else False
 
-    @njit(error_model="numpy", nogil=True, fastmath=exactly)
+    @register_jitable
     def move(w, slopes, gates, state, strengths, fixed, inside, rate, apart, forces):
         for i in range(w.shape[0]):
             penalty = strengths[i] * penalty_slope(w[i])
@@ -135,7 +136,7 @@ def _trainer(direction: Callable[..., Any], penalty_slope: Callable[..., Any], d
             if forces is not None:
                 forces[0, i], forces[1, i], forces[2, i] = loss, reg, denominator
 
-    @njit(error_model="numpy", nogil=True)
+    @kept_njit(*parts, error_model="numpy", nogil=True, fastmath=exactly)
     def advance(vectors, states, inputs, targets, chosen, gates, strengths, learning_rate, beside, inside, scales,
                 coefficients, forces, features, numbers, wanted):  # fmt: skip
         like, batch, outputs = vectors.dtype, chosen.shape[2], targets.shape[2]
