@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,9 @@ class SparsityMonitor:
         most_images: at most this many images are looked at each time, the first ones.
         batch_size: of the column `batch_activity`.
         log_dir: folder for TensorBoard, if it is installed.
+        log: called after each epoch with a dictionary of numbers and `step`, such as `wandb.log` or `mlflow.log_metrics`.
         verbose: whether each epoch prints a line.
+        detailed: whether that line also says what moves the scales.
 
     Raises:
         UserError: the model cannot be traced or has no features, or the optimizer does not move its scales.
@@ -70,7 +72,9 @@ class SparsityMonitor:
         most_images: int | None = None,
         batch_size: int = 128,
         log_dir: str | Path | None = None,
+        log: Callable[..., Any] | None = None,
         verbose: bool = True,
+        detailed: bool = False,
     ) -> None:
         for field, value in (("epochs", epochs), ("most_images", most_images), ("batch_size", batch_size)):
             if value is not None:
@@ -86,7 +90,9 @@ class SparsityMonitor:
         self._tables: dict[int, pd.DataFrame] = {}
         self._rows: dict[int, pd.DataFrame] = {}
         self._layers = pd.DataFrame()
-        self._verbose, self._writer = verbose, None if log_dir is None else _writer(log_dir)
+        self._verbose, self._detailed = verbose, detailed
+        self._writer = None if log_dir is None else _writer(log_dir)
+        self._log_elsewhere = log
         for note in (*_notes(self._model, watched, norms), *(self._probe.notes if self._probe is not None else ())):
             say(note)
 
@@ -130,12 +136,15 @@ class SparsityMonitor:
         self._moments |= {self._probe.followed} - {0} if self._probe is not None else set()
         images_seen = len(observation.labels)
         self._rows.pop(step, None)
+        before = sum(row["ever_dead"].iloc[0] for row in list(self._rows.values())[-1:])
         self._rows[step] = self._summary(table.assign(**extra), "run").assign(images=images_seen)
         self._layers = self._summary(table.assign(**extra), "layer")
         if self._probe is not None:
             self._layers["unknown"] = self._layers["layer"].map(unknown)
         if self._verbose:
-            say(_line(len(self._rows), self._rows[step].iloc[0].to_dict(), self._on_forces(table, unknown)))
+            number, row = len(self._rows), self._rows[step].iloc[0].to_dict()
+            line = _detailed_line(number, row) if self._detailed else _line(number, row, row["ever_dead"] - before)
+            say("; ".join([line, *self._on_forces(table, unknown)]))
         self._log(step)
         return table
 
@@ -256,13 +265,16 @@ class SparsityMonitor:
         return max(0.0, self._epochs * an_epoch - self._probe.steps)
 
     def _log(self, step: int) -> None:
-        if self._writer is None:
-            return
-        for name, value in self._rows[step].drop(columns=["step", "features", "images"]).iloc[0].items():
-            self._writer.add_scalar(f"features/{name}", value, step)
+        whole = self._rows[step].drop(columns=["step", "features", "images"]).iloc[0]
+        numbers = {f"features/{name}": float(value) for name, value in whole.items()}
         for row in self._layers.to_dict("records"):
-            self._writer.add_scalar(f"sparsity_by_activation/{row['layer']}", row["sparsity_by_activation"], step)
-        self._writer.flush()
+            numbers[f"sparsity_by_activation/{row['layer']}"] = float(row["sparsity_by_activation"])
+        if self._writer is not None:
+            for name, number in numbers.items():
+                self._writer.add_scalar(name, number, step)
+            self._writer.flush()
+        if self._log_elsewhere is not None:
+            self._log_elsewhere({name: number for name, number in numbers.items() if not math.isnan(number)}, step=step)
 
 
 def _notes(model: nn.Module, watched: Watched, norms: list[Any]) -> list[str]:
@@ -282,8 +294,14 @@ def _notes(model: nn.Module, watched: Watched, norms: list[Any]) -> list[str]:
     return notes
 
 
-def _line(number: int, row: Mapping[Any, Any], on_forces: list[str]) -> str:
-    """What an epoch prints; numbers that are not known are left out, and `on_forces` says why."""
+def _line(number: int, row: Mapping[Any, Any], new: float) -> str:
+    """What an epoch prints; `new` features are dead for the first time."""
+    dead = f"{100 * row['sparsity_by_activation']:.1f} % of {row['features']:.0f} features dead"
+    return f"epoch {number}: {dead} ({new:.0f} new), {row['revived']:.0f} revived so far"
+
+
+def _detailed_line(number: int, row: Mapping[Any, Any]) -> str:
+    """What an epoch prints in detail; numbers that are not known are left out."""
     parts = [
         f"epoch {number} (step {row['step']:.0f}): on {row['images']:.0f} images"
         f" {100 * row['sparsity_by_activation']:.1f} % of {row['features']:.0f} features dead",
@@ -301,7 +319,7 @@ def _line(number: int, row: Mapping[Any, Any], on_forces: list[str]) -> str:
         parts.append(f"decay budget {known['decay_budget']:.2g}{ahead}")
     elif "decay_budget" in row:
         parts.append("decay budget unknown")
-    return "; ".join([*parts, *on_forces])
+    return "; ".join(parts)
 
 
 def _writer(log_dir: str | Path) -> Any:

@@ -191,7 +191,7 @@ def test_the_budget_of_a_rule_without_a_law(
 ) -> None:
     network = small_net()
     optimizer = make(network.module.parameters())
-    monitor = SparsityMonitor(network.module, optimizer)
+    monitor = SparsityMonitor(network.module, optimizer, detailed=True)
     stepped(optimizer, network.module, 3)
     table = monitor.epoch(images())
     assert table[list(FORCES)].isna().all().all()

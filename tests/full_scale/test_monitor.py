@@ -164,7 +164,7 @@ def test_at_most_so_many_images_and_no_batch_too_many() -> None:
 def test_an_epoch_prints_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     model = Functional()
     optimizer = optimizer_of("Adam", model.parameters())
-    monitor = SparsityMonitor(model, optimizer, epochs=2)
+    monitor = SparsityMonitor(model, optimizer, epochs=2, detailed=True)
     trained(model, optimizer, 2)
     monitor.epoch(images())
     printed = capsys.readouterr()
@@ -172,6 +172,30 @@ def test_an_epoch_prints_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert printed.err.count("\n") == 1
     for part in ("epoch 1 (step 2)", "on 12 images", "of 10 features dead", "by scale", "revived 0", "decay budget", "to come"):
         assert part in printed.err
+
+
+def test_a_short_line_says_how_many_features_died_since_the_last_epoch(capsys: pytest.CaptureFixture[str]) -> None:
+    network = small_net()
+    monitor = SparsityMonitor(network.module)
+    monitor.epoch(images())
+    with torch.no_grad():
+        network.layers[0].norm.weight[:2], network.layers[0].norm.bias[:2] = 0, -1
+    monitor.epoch(images())
+    features = sum(layer.features for layer in network.layers)
+    *_, first, second = capsys.readouterr().err.splitlines()
+    assert first == f"epoch 1: 0.0 % of {features} features dead (0 new), 0 revived so far"
+    assert second == f"epoch 2: {200 / features:.1f} % of {features} features dead (2 new), 0 revived so far"
+
+
+def test_numbers_go_to_whatever_keeps_them() -> None:
+    kept: list[tuple[dict[str, float], int]] = []
+    monitor = SparsityMonitor(small_net().module, verbose=False, log=lambda numbers, step: kept.append((numbers, step)))
+    monitor.epoch(images())
+    ((numbers, step),) = kept
+    assert step == 1
+    assert numbers["features/sparsity_by_activation"] == monitor.epochs()["sparsity_by_activation"].iloc[0]
+    assert sum(name.startswith("sparsity_by_activation/") for name in numbers) == len(monitor.layers())
+    assert not any(number != number for number in numbers.values())
 
 
 def test_without_normalization_only_activations_are_measured(capsys: pytest.CaptureFixture[str]) -> None:
