@@ -165,7 +165,7 @@ def remove(
 ) -> Removal:
     """Removes what an analysis allows, leaves out what the network's own code does not stand, and verifies the rest."""
     proof = Proof(assessment, by_images=assessment.found.get(SILENT) is tracker)
-    selection, plan = _that_runs(proof, tracker, multiple_of, only)
+    selection, plan = plan_that_runs(proof, tracker, multiple_of, only)
     smaller = proof.smaller(plan)
     differences, changes = proof.differences(plan, smaller, tolerance)
     features = feature_table(assessment, tracker, selection)
@@ -176,7 +176,7 @@ def remove(
     return Removal(smaller, report, plan)
 
 
-def _that_runs(proof: Proof, tracker: Tracker, multiple_of: int, only: np.ndarray | None) -> tuple[Selection, Plan]:
+def plan_that_runs(proof: Proof, tracker: Tracker, multiple_of: int, only: np.ndarray | None) -> tuple[Selection, Plan]:
     """The largest selection that the network's own code stands: what fixes sizes in code is found and left alone."""
 
     def planned(banned: dict[int, str]) -> tuple[Selection, Plan]:
