@@ -18,6 +18,7 @@ from mechanisms.validation import UserError
 if TYPE_CHECKING:
     from torch import Tensor
 
+IMAGES_AT_ONCE = 500
 Crop = Callable[[int], np.random.Generator]
 """Number of a batch, from 0, → the generator that its random crops are drawn from."""
 
@@ -53,6 +54,15 @@ class AbstractExamples(abc.ABC):
         Raises:
             UserError: an image cannot be read.
         """
+
+    def bounds(self) -> tuple[Tensor, Tensor]:
+        """Return the smallest and the largest value of each channel, float32, that images may have."""
+        import torch
+
+        rows = np.array_split(np.arange(len(self)), -(-len(self) // IMAGES_AT_ONCE))
+        pairs = [(images.amin((0, 2, 3)), images.amax((0, 2, 3))) for images, _ in self.batches(rows)]
+        low, high = zip(*pairs, strict=True)
+        return torch.stack(low).amin(0), torch.stack(high).amax(0)
 
 
 @dataclass(frozen=True, eq=False)

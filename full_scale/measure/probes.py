@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -120,6 +120,18 @@ class ForceProbe:
     def adopt(self, other: ForceProbe) -> None:
         """Goes on from the moments of a probe of the same rule, under another regularizer or rate."""
         self.state = other.state
+
+    def cut(self, kept: Mapping[Tensor, Tensor]) -> None:
+        """Forgets the elements of parameters that are about to be cut: parameter → the indices that stay."""
+        parts, start = [], 0
+        for one in self._parameters:
+            indices = torch.arange(one.numel()) if one not in kept else kept[one].cpu()
+            parts.append(start + indices)
+            start += one.numel()
+        if parts:
+            rows: Any = torch.cat(parts)
+            filters = tuple(values[rows.numpy() if isinstance(values, np.ndarray) else rows] for values in self.state.filters)
+            self.state = DynamicsState(self.state.step, filters)
 
     def second_moments(self, parameter: Tensor) -> Iterator[Tensor]:
         """Views of what the shadow keeps of the squares of a parameter's gradients; none for what it does not follow."""

@@ -1,0 +1,167 @@
+"""A training that cuts out what died: the same function, the same numbers of features, the same bits after any interruption."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from full_scale.models.basic_net import BasicNet
+from full_scale.pruning.sparsified_spec import SparsifiedSpec
+from full_scale.pruning.spec import EarlySpec, PruningSpec
+from full_scale.training import distributed
+from full_scale.training.augmentation import FlipCrop
+from full_scale.training.loop import Training, run
+from full_scale.training.shrinking import WHOLE, EveryEpochs, EverySteps
+from full_scale.training.spec import TrainSpec
+from mechanisms.interventions import Freeze
+from mechanisms.law.penalties import GroupLasso
+from mechanisms.law.regularizers import L2
+from mechanisms.law.schedules import Cosine
+from mechanisms.law.update_rules import AbstractUpdateRule, Adam
+from mechanisms.records.specs import choices, from_json, spec_id, to_json
+from mechanisms.system.context import RunContext
+from mechanisms.validation import UserError
+from tests.full_scale.test_checkpoints import equal, run_until
+
+ALWAYS = RunContext(checkpoint_every=0)
+SPEC = TrainSpec(
+    network=BasicNet(width=1 / 8),
+    rule=Adam(),
+    regularizer=L2(strength=1e-2),
+    learning_rate=1e-2,
+    schedule=Cosine(),
+    augmentation=FlipCrop(padding=1),
+    batch_size=20,
+    steps=12,
+    measurements=4,
+    probes=6,
+    probe_images=100,
+    shrinking=EverySteps(steps=2),
+)
+DEATHS = {1: ("conv2", [1, 2]), 4: ("conv2", [0, 5]), 5: ("conv4", [3])}
+"""Number of updates done → which features die then, by the numbers that they have first."""
+
+
+@pytest.fixture(autouse=True)
+def dying(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After each update, the features of `DEATHS` whose time has come put out 0 whatever the image."""
+    update = Training._update
+
+    def fatal(self: Training, images: Any, labels: Any, scale: float) -> None:
+        update(self, images, labels, scale)
+        for moment, (name, features) in DEATHS.items():
+            layer = next(one for one in self.network.layers if one.name == name)
+            numbers = np.arange(layer.features) if self.cuts is None else self.cuts.numbers(layer)
+            dead = torch.from_numpy(np.isin(numbers, features)) & (self.done + 1 >= moment)
+            assert layer.norm is not None
+            with torch.no_grad():
+                layer.norm.weight[dead], layer.norm.bias[dead] = 0.0, -1.0
+
+    monkeypatch.setattr(Training, "_update", fatal)
+
+
+def last(tables: dict[str, pd.DataFrame], name: str = "features") -> pd.DataFrame:
+    table = tables[name]
+    return table[table["step"] == table["step"].max()].reset_index(drop=True)
+
+
+def test_tables_keep_what_is_gone_by_its_first_number() -> None:
+    tables, extra = run(SPEC, 0)
+    whole, plain = run(dataclasses.replace(SPEC, shrinking=WHOLE), 0)
+    assert "gone" not in whole["features"]
+    assert "cuts" not in plain
+    for name in ("features", "probes"):
+        cut = last(tables, name)
+        assert cut[["layer", "feature"]].equals(last(whole, name)[["layer", "feature"]])
+        gone = cut[cut["gone"].notna()]
+        assert list(zip(gone["layer"], gone["feature"], gone["gone"], strict=True)) == [
+            ("conv2", 0, 4.0),
+            ("conv2", 1, 2.0),
+            ("conv2", 2, 2.0),
+            ("conv2", 5, 4.0),
+            ("conv4", 3, 6.0),
+        ]
+        assert (gone["max_activation"] == 0).all()
+        assert (gone["scale"] == 0).all()
+        assert (gone["selectivity"] == 1).all()
+        assert (gone["incoming"] > 0).all()
+        assert cut.loc[cut["gone"].isna(), "loss_force"].notna().all()
+    assert [(cut["step"], cut["features"]) for cut in extra["cuts"]] == [(2, 2), (4, 2), (6, 1)]
+    sizes = [cut["parameters"] for cut in extra["cuts"]]
+    assert [after for _, after in sizes[:-1]] == [before for before, _ in sizes[1:]]
+    assert all(before > after for before, after in sizes)
+
+
+@pytest.mark.parametrize("rule", ["adam", "sgd", "adabelief"])
+def test_what_is_left_trains_as_beside_the_dead(rule: str) -> None:
+    """What is dead puts out 0 and gets no gradient, so the rest trains alike up to rounding, forces included."""
+    spec = dataclasses.replace(SPEC, rule=choices(AbstractUpdateRule)[rule](), learning_rate=1e-3)
+    cut, whole = (last(run(one, 0)[0]) for one in (spec, dataclasses.replace(spec, shrinking=WHOLE)))
+    alive = cut["gone"].isna()
+    assert (~alive).sum() == 5
+    for name in ("scale", "shift", "max_activation", "loss_force", "reg_force", "denominator"):
+        np.testing.assert_allclose(cut.loc[alive, name], whole.loc[alive, name], rtol=0.02, atol=2e-4, err_msg=name)
+
+
+@pytest.mark.parametrize("rule", ["adam", "nadam", "adabelief"])
+def test_it_goes_on_bit_for_bit_wherever_it_is_cut_off(rule: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = dataclasses.replace(SPEC, rule=choices(AbstractUpdateRule)[rule](), shrinking=EverySteps(steps=2, patience=2))
+    whole, extra = run(spec, 0)
+    assert [cut["step"] for cut in extra["cuts"]] == [4, 6, 8]
+    for step in range(1, 12):  # one after another, before and after each cut
+        run_until(spec, step, tmp_path, monkeypatch)
+    resumed, again = run(spec, 0, tmp_path, ALWAYS)
+    assert again["resumptions"] == 11
+    assert again["cuts"] == extra["cuts"]
+    assert equal(whole, resumed)
+
+
+def test_replayed_steps_are_captured_anew_after_a_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a GPU, the step that one would replay runs as it is written."""
+    found = [last(Training(SPEC, 0, replay=replay).run()[0]) for replay in (False, True)]
+    alive = found[0]["gone"].isna()
+    assert found[0]["gone"].equals(found[1]["gone"])
+    np.testing.assert_allclose(found[1].loc[alive, "scale"], found[0].loc[alive, "scale"], rtol=1e-3, atol=1e-4)
+
+
+def test_epochs_count_steps() -> None:
+    assert EveryEpochs(epochs=2, patience=3).interval(10) == 20
+    assert EveryEpochs(epochs=2, patience=3).wait(10) == 30
+
+
+def test_only_what_shrinks_has_another_identity() -> None:
+    whole = dataclasses.replace(SPEC, shrinking=WHOLE)
+    assert "shrinking" not in to_json(whole)
+    assert spec_id(whole) != spec_id(SPEC) != spec_id(dataclasses.replace(SPEC, shrinking=EverySteps(steps=3)))
+    assert from_json(TrainSpec, to_json(SPEC)) == SPEC
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (lambda: dataclasses.replace(SPEC, interventions=(Freeze(step=1),)), "no interventions"),
+        (lambda: dataclasses.replace(SPEC, penalties=(GroupLasso(),)), "no interventions, penalties"),
+        (lambda: EverySteps(steps=0), "shrinking.steps = 0"),
+        (lambda: EveryEpochs(patience=-1), "shrinking.patience = -1"),
+        (lambda: PruningSpec(train=SPEC), "train.shrinking = 'every_steps'"),
+        (lambda: SparsifiedSpec(train=SPEC), "train.shrinking = 'every_steps'"),
+        (lambda: EarlySpec(train=SPEC), "train.shrinking = 'every_steps'"),
+    ],
+)
+def test_what_cannot_work_is_refused_in_one_line(wrong: Any, message: str) -> None:
+    with pytest.raises(UserError, match=message) as raised:
+        wrong()
+    assert "\n" not in str(raised.value)
+
+
+def test_several_processes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(distributed, "companions", lambda: (0, 2))
+    monkeypatch.setattr(distributed.dist, "is_initialized", lambda: True)
+    with pytest.raises(UserError, match="shrinking = every_steps on 2 processes"):
+        Training(SPEC, 0)
