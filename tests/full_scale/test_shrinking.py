@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import pandas as pd
 import pytest
 import torch
 
-from full_scale.models.basic_net import BasicNet
+from full_scale.data.synthetic import Synthetic
+from full_scale.models.lenet import LeNet
 from full_scale.pruning.sparsified_spec import SparsifiedSpec
 from full_scale.pruning.spec import EarlySpec, PruningSpec
 from full_scale.training import distributed
@@ -31,7 +33,8 @@ from tests.full_scale.test_checkpoints import equal, run_until
 
 ALWAYS = RunContext(checkpoint_every=0)
 SPEC = TrainSpec(
-    network=BasicNet(width=1 / 8),
+    data=Synthetic(side=12, train_images=60, test_images=20),
+    network=LeNet(channels=(6, 8), hidden=(10,)),
     rule=Adam(),
     regularizer=L2(strength=1e-2),
     learning_rate=1e-2,
@@ -39,12 +42,11 @@ SPEC = TrainSpec(
     augmentation=FlipCrop(padding=1),
     batch_size=20,
     steps=12,
-    measurements=4,
-    probes=6,
-    probe_images=100,
+    measurements=1,
+    probe_images=40,
     shrinking=EverySteps(steps=2),
 )
-DEATHS = {1: ("conv2", [1, 2]), 4: ("conv2", [0, 5]), 5: ("conv4", [3])}
+DEATHS = {1: ("conv2", [1, 2]), 4: ("conv2", [0, 5]), 5: ("conv1", [3])}
 """Number of updates done → which features die then, by the numbers that they have first."""
 
 
@@ -72,8 +74,9 @@ def last(tables: dict[str, pd.DataFrame], name: str = "features") -> pd.DataFram
 
 
 def test_tables_keep_what_is_gone_by_its_first_number() -> None:
-    tables, extra = run(SPEC, 0)
-    whole, plain = run(dataclasses.replace(SPEC, shrinking=WHOLE), 0)
+    spec = dataclasses.replace(SPEC, probes=2)
+    tables, extra = run(spec, 0)
+    whole, plain = run(dataclasses.replace(spec, shrinking=WHOLE), 0)
     assert "gone" not in whole["features"]
     assert "cuts" not in plain
     for name in ("features", "probes"):
@@ -81,24 +84,25 @@ def test_tables_keep_what_is_gone_by_its_first_number() -> None:
         assert cut[["layer", "feature"]].equals(last(whole, name)[["layer", "feature"]])
         gone = cut[cut["gone"].notna()]
         assert list(zip(gone["layer"], gone["feature"], gone["gone"], strict=True)) == [
+            ("conv1", 3, 6.0),
             ("conv2", 0, 4.0),
             ("conv2", 1, 2.0),
             ("conv2", 2, 2.0),
             ("conv2", 5, 4.0),
-            ("conv4", 3, 6.0),
         ]
         assert (gone["max_activation"] == 0).all()
         assert (gone["scale"] == 0).all()
         assert (gone["selectivity"] == 1).all()
         assert (gone["incoming"] > 0).all()
         assert cut.loc[cut["gone"].isna(), "loss_force"].notna().all()
-    assert [(cut["step"], cut["features"]) for cut in extra["cuts"]] == [(2, 2), (4, 2), (6, 1)]
+    assert [cut["step"] for cut in extra["cuts"]] == [2, 4, 6]
+    assert sum(cut["features"] for cut in extra["cuts"]) >= 5  # hidden units behind the filters may go too
     sizes = [cut["parameters"] for cut in extra["cuts"]]
     assert [after for _, after in sizes[:-1]] == [before for before, _ in sizes[1:]]
     assert all(before > after for before, after in sizes)
 
 
-@pytest.mark.parametrize("rule", ["adam", "sgd", "adabelief"])
+@pytest.mark.parametrize("rule", ["sgd", "adabelief"])
 def test_what_is_left_trains_as_beside_the_dead(rule: str) -> None:
     """What is dead puts out 0 and gets no gradient, so the rest trains alike up to rounding, forces included."""
     spec = dataclasses.replace(SPEC, rule=choices(AbstractUpdateRule)[rule](), learning_rate=1e-3)
@@ -109,15 +113,19 @@ def test_what_is_left_trains_as_beside_the_dead(rule: str) -> None:
         np.testing.assert_allclose(cut.loc[alive, name], whole.loc[alive, name], rtol=0.02, atol=2e-4, err_msg=name)
 
 
-@pytest.mark.parametrize("rule", ["adam", "nadam", "adabelief"])
-def test_it_goes_on_bit_for_bit_wherever_it_is_cut_off(rule: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    spec = dataclasses.replace(SPEC, rule=choices(AbstractUpdateRule)[rule](), shrinking=EverySteps(steps=2, patience=2))
+@pytest.mark.parametrize(("rule", "moments"), [("adam", range(1, 12)), ("adabelief", (4, 5, 7))])
+def test_it_goes_on_bit_for_bit_wherever_it_is_cut_off(
+    rule: str, moments: Sequence[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = dataclasses.replace(
+        SPEC, rule=choices(AbstractUpdateRule)[rule](), shrinking=EverySteps(steps=2, patience=2), probes=3
+    )
     whole, extra = run(spec, 0)
     assert [cut["step"] for cut in extra["cuts"]] == [4, 6, 8]
-    for step in range(1, 12):  # one after another, before and after each cut
+    for step in moments:  # one after another, before and after each cut
         run_until(spec, step, tmp_path, monkeypatch)
     resumed, again = run(spec, 0, tmp_path, ALWAYS)
-    assert again["resumptions"] == 11
+    assert again["resumptions"] == len(moments)
     assert again["cuts"] == extra["cuts"]
     assert equal(whole, resumed)
 
