@@ -1,8 +1,8 @@
 """What cutting out dead filters saves: whole trainings, cut and uncut, of this package and in a plain PyTorch loop.
 
 All sides train the same network on the same images by the same rule and schedule, with one thread, one side after the other in
-each round; CPU seconds of the training alone, without measuring, cuts included. `ratio` is uncut / cut in seconds. Photographs are
-those of `data=cifar10_jpeg` in the folder --data; without it, synthetic images of the same size, on which other filters die:
+each round; CPU seconds of the training alone, without measuring, cuts included. `ratio` is uncut / cut in seconds. Photographs
+are those of `data=cifar10_jpeg` in the folder --data; without it, synthetic images of the same size, on which others die:
 python -m benchmarks.shrinking_speed [--network basic_net] [--steps 3000] [--rounds 1] [--data DIR] [--json]
 """
 

@@ -59,8 +59,7 @@ class AbstractExamples(abc.ABC):
         """Return the smallest and the largest value of each channel, float32, that images may have."""
         import torch
 
-        rows = np.array_split(np.arange(len(self)), -(-len(self) // IMAGES_AT_ONCE))
-        pairs = [(images.amin((0, 2, 3)), images.amax((0, 2, 3))) for images, _ in self.batches(rows)]
+        pairs = [(images.amin((0, 2, 3)), images.amax((0, 2, 3))) for images, _ in self.batches(in_order(len(self)))]
         low, high = zip(*pairs, strict=True)
         return torch.stack(low).amin(0), torch.stack(high).amax(0)
 
@@ -89,6 +88,12 @@ class Examples(AbstractExamples):
 
         index = torch.from_numpy(np.asarray(rows, np.int64)).to(self.labels.device)
         return self.images[index], self.labels[index]
+
+
+def in_order(count: int) -> Iterator[np.ndarray]:
+    """The numbers from 0 to `count` - 1 in pieces that fit into memory."""
+    for start in range(0, count, IMAGES_AT_ONCE):
+        yield np.arange(start, min(start + IMAGES_AT_ONCE, count))
 
 
 @dataclass(frozen=True)

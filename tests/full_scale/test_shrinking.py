@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from full_scale.pruning.sparsified_spec import SparsifiedSpec
 from full_scale.pruning.spec import EarlySpec, PruningSpec
 from full_scale.training import distributed
 from full_scale.training.augmentation import FlipCrop
+from full_scale.training.interleaved import require_alone
 from full_scale.training.loop import Training, run
 from full_scale.training.shrinking import WHOLE, EveryEpochs, EverySteps
 from full_scale.training.spec import TrainSpec
@@ -26,6 +28,7 @@ from mechanisms.law.penalties import GroupLasso
 from mechanisms.law.regularizers import L2
 from mechanisms.law.schedules import Cosine
 from mechanisms.law.update_rules import AbstractUpdateRule, Adam
+from mechanisms.measures.sparsity import CRITERIA, inactive
 from mechanisms.records.specs import choices, from_json, spec_id, to_json
 from mechanisms.system.context import RunContext
 from mechanisms.validation import UserError
@@ -91,6 +94,7 @@ def test_tables_keep_what_is_gone_by_its_first_number() -> None:
             ("conv2", 5, 4.0),
         ]
         assert (gone["max_activation"] == 0).all()
+        assert all(inactive(gone, by).all() for by in CRITERIA)
         assert (gone["scale"] == 0).all()
         assert (gone["selectivity"] == 1).all()
         assert (gone["incoming"] > 0).all()
@@ -166,6 +170,13 @@ def test_what_cannot_work_is_refused_in_one_line(wrong: Any, message: str) -> No
     with pytest.raises(UserError, match=message) as raised:
         wrong()
     assert "\n" not in str(raised.value)
+
+
+def test_others_on_the_same_gpu_are_refused() -> None:
+    training: Any = SimpleNamespace(cuts=object(), device=torch.device("cuda"), spec=SPEC)
+    require_alone(training, 1)
+    with pytest.raises(UserError, match="shrinking = every_steps beside 2 other runs on one GPU"):
+        require_alone(training, 3)
 
 
 def test_several_processes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,7 +72,7 @@ def _only_array(file: Path) -> np.ndarray:
 def _from_dataset(dataset: AbstractDataset, most: int | None) -> Tensor:
     import torch
 
-    from full_scale.measure.probes import in_order
+    from full_scale.data.base import in_order
 
     train = dataset.load().train
     return torch.cat([images for images, _ in train.batches(in_order(min(len(train), most or len(train))))])

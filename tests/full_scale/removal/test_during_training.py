@@ -149,6 +149,18 @@ def test_averages_and_gradient_scalers_go_on():
     assert torch.isfinite(outputs(average.module)).all()
 
 
+def test_a_compiled_model_goes_on():
+    model = chain()
+    compiled = torch.compile(model, backend="eager")
+    optimizer = torch.optim.Adam(dying(model), lr=1e-3)
+    shrinker = Shrinker(compiled, optimizer, every=2, say=lambda line: None)
+    kill(model.first, [0, 1])
+    train(compiled, optimizer, 3, lambda: shrinker.step(IMAGES))
+    assert len(shrinker.cuts) == 1
+    torch.testing.assert_close(compiled.eval()(IMAGES), outputs(model))
+    assert model.first[0].out_channels == 6
+
+
 def plain():
     """Without normalization: what is folded needs a new bias."""
     torch.manual_seed(0)
