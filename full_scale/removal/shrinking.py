@@ -99,16 +99,25 @@ def shrink(
 def unseen(model: nn.Module) -> Iterator[tuple[nn.Module, tuple[str, ...]]]:
     """The model without compilation, its weights plain parameters, to be run with its copies; and what is to be said of that.
 
-    Afterwards random numbers and what its code writes to are as before.
+    Within it nothing is lowered by an autocast outside. Afterwards random numbers and what its code writes to are as before.
 
     Raises:
         UserError: it is no model.
     """
     model = uncompiled(model)
     require_usable(model)
-    with torch.random.fork_rng(devices=[]), run_eagerly(), quiet(), untouched(model):
+    with torch.random.fork_rng(devices=[]), run_eagerly(), quiet(), untouched(model), _in_own_dtype(model):
         plain = made_plain(model)
         yield plain, _said(computed(model), computed(plain))
+
+
+@contextlib.contextmanager
+def _in_own_dtype(model: nn.Module) -> Iterator[None]:
+    kinds = {"cpu", *(parameter.device.type for parameter in model.parameters())}
+    with contextlib.ExitStack() as stack:
+        for kind in kinds:
+            stack.enter_context(torch.autocast(kind, enabled=False))
+        yield
 
 
 def _said(before: dict[str, str], after: dict[str, str]) -> tuple[str, ...]:

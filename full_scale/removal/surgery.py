@@ -53,6 +53,7 @@ def carry_out(plan: Plan, module: nn.Module) -> None:
     for owner, bias in plan.biases.items():
         weight = module.get_submodule(owner).weight
         module.get_submodule(owner).bias = nn.Parameter(bias.to(weight), weight.requires_grad)  # type: ignore[arg-type]
+    torch.clear_autocast_cache()  # within an autocast it holds parameters as they were
 
 
 def _rebind(tensor: Tensor, values: Tensor) -> None:

@@ -15,6 +15,8 @@ import torch
 
 from full_scale.data.synthetic import Synthetic
 from full_scale.models.lenet import LeNet
+from full_scale.models.mlp import MLP
+from full_scale.models.unet import UNet
 from full_scale.pruning.sparsified_spec import SparsifiedSpec
 from full_scale.pruning.spec import EarlySpec, PruningSpec
 from full_scale.training import distributed
@@ -53,7 +55,7 @@ DEATHS = {1: ("conv2", [1, 2]), 4: ("conv2", [0, 5]), 5: ("conv1", [3])}
 """Number of updates done → which features die then, by the numbers that they have first."""
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def dying(monkeypatch: pytest.MonkeyPatch) -> None:
     """After each update, the features of `DEATHS` whose time has come put out 0 whatever the image."""
     update = Training._update
@@ -76,6 +78,7 @@ def last(tables: dict[str, pd.DataFrame], name: str = "features") -> pd.DataFram
     return table[table["step"] == table["step"].max()].reset_index(drop=True)
 
 
+@pytest.mark.usefixtures("dying")
 def test_tables_keep_what_is_gone_by_its_first_number() -> None:
     spec = dataclasses.replace(SPEC, probes=2)
     tables, extra = run(spec, 0)
@@ -106,6 +109,7 @@ def test_tables_keep_what_is_gone_by_its_first_number() -> None:
     assert all(before > after for before, after in sizes)
 
 
+@pytest.mark.usefixtures("dying")
 @pytest.mark.parametrize("rule", ["sgd", "adabelief"])
 def test_what_is_left_trains_as_beside_the_dead(rule: str) -> None:
     """What is dead puts out 0 and gets no gradient, so the rest trains alike up to rounding, forces included."""
@@ -117,6 +121,7 @@ def test_what_is_left_trains_as_beside_the_dead(rule: str) -> None:
         np.testing.assert_allclose(cut.loc[alive, name], whole.loc[alive, name], rtol=0.02, atol=2e-4, err_msg=name)
 
 
+@pytest.mark.usefixtures("dying")
 @pytest.mark.parametrize(("rule", "moments"), [("adam", range(1, 12)), ("adabelief", (4, 5, 7))])
 def test_it_goes_on_bit_for_bit_wherever_it_is_cut_off(
     rule: str, moments: Sequence[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -134,6 +139,26 @@ def test_it_goes_on_bit_for_bit_wherever_it_is_cut_off(
     assert equal(whole, resumed)
 
 
+@pytest.mark.parametrize(
+    ("network", "data"), [(MLP(hidden=(8, 6)), SPEC.data), (UNet(width=1 / 8), dataclasses.replace(SPEC.data, side=16))]
+)
+def test_every_layer_of_a_network_is_numbered(network: Any, data: Any) -> None:
+    spec = dataclasses.replace(SPEC, network=network, data=data, steps=2, batch_size=4, shrinking=EverySteps(steps=1))
+    training = Training(spec, 0)
+    for _ in training.steps():
+        for layer in training.network.layers:
+            assert layer.norm is not None
+            with torch.no_grad():
+                layer.norm.weight[0], layer.norm.bias[0] = 0.0, -1.0
+    tables, _ = training.result()
+    moments = tables["features"].groupby("step").size()
+    assert moments.nunique() == 1
+    gone = last(tables).set_index("feature")["gone"].notna()
+    assert gone.sum() == len(training.network.layers)
+    assert gone[0].all()
+
+
+@pytest.mark.usefixtures("dying")
 def test_replayed_steps_are_captured_anew_after_a_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a GPU, the step that one would replay runs as it is written."""
     found = [last(Training(SPEC, 0, replay=replay).run()[0]) for replay in (False, True)]

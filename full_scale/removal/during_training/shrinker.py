@@ -12,8 +12,10 @@ from torch import Tensor, nn
 from full_scale.models.parts.wrappers import unwrapped
 from full_scale.monitor.foreign_optimizers import stepping
 from full_scale.removal.analysis.constants import InputRange
+from full_scale.removal.analysis.graph import Inputs
 from full_scale.removal.during_training.cutting import Cut, Cutter, Due
 from full_scale.removal.during_training.optimizer_state import add_new_biases, cut_states
+from full_scale.removal.shrinking import unseen
 from full_scale.removal.surgery import carry_out
 from full_scale.removal.verification import all_outputs, differing
 from mechanisms.validation import UserError, require_whole
@@ -143,12 +145,17 @@ class Shrinker:
         shapes = {name: parameter.shape for name, parameter in parameters.items()}
         for states in {id(one.state): one.state for one in (optimizer, self._optimizer)}.values():
             cut_states(states, due.plan, parameters, shapes)
-        before = [all_outputs(average, [cutter.inputs])[0] for average in self._averages]
+        before = [_put_out(average, cutter.inputs) for average in self._averages]
         cutter.carry_out(due)
         add_new_biases(optimizer, due.plan, cutter.model)
         for average in self._averages:
             carry_out(due.plan, average)
-        after = [all_outputs(average, [cutter.inputs])[0] for average in self._averages]
+        after = [_put_out(average, cutter.inputs) for average in self._averages]
         pairs = zip(before, after, strict=True)
         changes = tuple(differing(torch.float32, "example", cutter.inputs, old, new).relative for old, new in pairs)
         return replace(due.cut, averages=changes)
+
+
+def _put_out(average: nn.Module, inputs: Inputs) -> list[Tensor]:
+    with unseen(average) as (plain, _):
+        return all_outputs(plain, [inputs])[0]
