@@ -160,15 +160,15 @@ class Cutter:
         """All that further cuts depend on besides the network's numbers, as tensors and plain values."""
         since = [(name, axis, torch.from_numpy(values)) for (name, axis), values in self._since.items()]
         numbers = {layer: torch.from_numpy(values) for layer, values in self.numbers.items()}
-        plan = self._done
-        return {"keep": plan.keep, "groups": plan.groups, "biases": plan.biases, "since": since, "numbers": numbers}
+        return {**_copied(self._done), "since": since, "numbers": numbers}
 
     def load_state_dict(self, state: dict[str, Any]) -> Plan:
         """Cut the network, which is as it was first, to the sizes at which `state_dict` was called; returns what was done.
 
         Its numbers are to be loaded after.
         """
-        plan = Plan(dict(state["keep"]), {}, {}, dict(state["biases"]), dict(state["groups"]))
+        done = _copied(Plan(state["keep"], {}, {}, state["biases"], state["groups"]))
+        plan = Plan(done["keep"], {}, {}, done["biases"], done["groups"])
         self._since = {(name, axis): values.numpy() for name, axis, values in state["since"]}
         self.numbers = {layer: values.numpy() for layer, values in state["numbers"].items()}
         self._done = plan
@@ -224,6 +224,12 @@ class Cutter:
                 own[axis] = own[axis][indices] if axis in own else indices
         done.biases.update({owner: torch.zeros_like(bias) for owner, bias in plan.biases.items()})
         done.groups.update(plan.groups)
+
+
+def _copied(plan: Plan) -> dict[str, Any]:
+    """What a plan does to sizes, in containers of its own."""
+    keep = {name: dict(axes) for name, axes in plan.keep.items()}
+    return {"keep": keep, "groups": dict(plan.groups), "biases": dict(plan.biases)}
 
 
 def _kept(plan: Plan, name: str, axis: int, size: int) -> np.ndarray:

@@ -187,7 +187,7 @@ def checkpointed(model, steps, state=None):
         if step == 1:
             model[0].weight.data[0] = 0
         shrinker.step(images)
-    return model, copy.deepcopy([model.state_dict(), optimizer.state_dict(), shrinker.state_dict()]), shrinker
+    return model, [*copy.deepcopy([model.state_dict(), optimizer.state_dict()]), shrinker.state_dict()], shrinker
 
 
 @pytest.mark.parametrize("at", [3, 5, 8])
