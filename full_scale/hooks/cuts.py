@@ -69,7 +69,7 @@ class Cuts:
         self._cutter.carry_out(due)
         cut = due.cut
         features = sum(map(len, cut.features.values()))
-        self.log.append({"step": cut.step, "features": features, "parameters": list(cut.parameters)})
+        self.log.append({"step": cut.step, "features": features, "parameters": list(cut.parameters), "macs": list(cut.macs)})
         return True
 
     def completed(self, table: pd.DataFrame) -> pd.DataFrame:

@@ -26,6 +26,7 @@ from full_scale.removal.assessment import (
     batch_of,
     with_tensors,
 )
+from full_scale.removal.costs import macs_of
 from full_scale.removal.plan import Plan, Selection
 from full_scale.removal.proof import Proof
 from full_scale.removal.selection import select
@@ -47,6 +48,7 @@ class Cut:
         features: name of a layer → the features that went, by their numbers in the network as it was first.
         constants: name of a layer → what each of these put out.
         parameters: of the network, before and after.
+        macs: multiply-accumulates of one example, before and after; None where the graph holds products that are not counted.
         difference: the largest relative difference of the outputs in evaluation mode, of all inputs on which they were compared.
         averages: relative change of the output of each average of the weights, which is no exact removal.
     """
@@ -55,6 +57,7 @@ class Cut:
     features: dict[str, list[int]]
     constants: dict[str, list[float]]
     parameters: tuple[int, int]
+    macs: tuple[int | None, int | None]
     difference: Difference
     averages: tuple[float, ...] = ()
 
@@ -144,7 +147,8 @@ class Cutter:
             smaller = proof.smaller(plan)
             rows, _ = proof.differences(plan, smaller, None)
             require_trains(smaller, self.inputs)
-            return Due(plan, self._described(assessment.last, selection, step, smaller, rows), proof.traced)
+            networks = (assessment.last.traced, self.model), (proof.traced, smaller)
+            return Due(plan, self._described(assessment.last, selection, step, networks, rows), proof.traced)
 
     def carry_out(self, due: Due) -> None:
         """Cut the network in place; parameters stay the objects that they are."""
@@ -202,15 +206,25 @@ class Cutter:
             long[components[(since == ALIVE) | (step - since < self._patience)]] = False
         return long
 
-    def _described(self, tracker: Tracker, selection: Selection, step: int, smaller: nn.Module, rows: list[Difference]) -> Cut:
+    def _described(
+        self,
+        tracker: Tracker,
+        selection: Selection,
+        step: int,
+        networks: tuple[tuple[TracedNetwork | None, nn.Module], ...],
+        rows: list[Difference],
+    ) -> Cut:
         features, constants = {}, {}
         for layer in layers(tracker):
             gone = np.flatnonzero(selection.goes(layer.channels.units))
             if len(gone):
                 features[layer.name] = self.numbers[layer.name][gone].tolist()
                 constants[layer.name] = layer.channels.values.constant.numpy()[gone].tolist()
-        sizes = [sum(parameter.numel() for parameter in network.parameters()) for network in (self.model, smaller)]
-        return Cut(step, features, constants, (sizes[0], sizes[1]), max(rows, key=lambda row: row.relative))
+        sizes = [sum(parameter.numel() for parameter in network.parameters()) for _, network in networks]
+        macs = [None if traced is None else macs_of(traced, self.inputs) for traced, _ in networks]
+        each = [None if number is None else number // len(self.inputs[0]) for number in macs]
+        worst = max(rows, key=lambda row: row.relative)
+        return Cut(step, features, constants, (sizes[0], sizes[1]), (each[0], each[1]), worst)
 
     def _remember(self, plan: Plan) -> None:
         """Puts a plan after those that were carried out before."""

@@ -104,6 +104,7 @@ def test_numbers_are_those_of_the_network_as_it_was_first():
     cut = shrinker.step(IMAGES)
     assert cut.features == {"first.1": [3, 4]}
     assert cut.constants == {"first.1": [0.0, 0.0]}
+    assert cut.macs == (3 * 6 * 9 * 144 + 6 * 8 * 9 * 144 + 8 * 5, 3 * 4 * 9 * 144 + 4 * 8 * 9 * 144 + 8 * 5)
     assert cut.parameters[0] > cut.parameters[1] == sum(p.numel() for p in model.parameters())
 
 
