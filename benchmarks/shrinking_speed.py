@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from full_scale.training.spec import TrainSpec
 from mechanisms.system.context import RunContext
 
 NETWORKS = {"basic_net": BasicNet(width=0.25, pools_after=(1, 3, 5)), "vgg": VGG(width=0.25, pools=4)}
+LOOPS = ("ours", "plain")
 BLOCK = 50
 """Steps of each side in turn."""
 
@@ -109,15 +110,14 @@ def plain(spec: TrainSpec, data: Data, every: int) -> Side:
     return Side(steps(), lambda: [dataclasses.asdict(cut) for cut in shrinker.cuts] if shrinker else [])
 
 
-def rows(spec: TrainSpec, every: int, data: Data) -> list[dict[str, Any]]:
+def rows(spec: TrainSpec, every: int, loops: Iterable[str], data: Data) -> list[dict[str, Any]]:
     """One row a side."""
-    cut = replace(spec, shrinking=EverySteps(steps=every, patience=every))
-    sides = {
-        "ours": ours(spec, data),
-        "ours, cut": ours(cut, data),
-        "plain loop": plain(spec, data, 0),
-        "plain loop, cut": plain(spec, data, every),
-    }
+    sides: dict[str, Side] = {}
+    if "ours" in loops:
+        cut = replace(spec, shrinking=EverySteps(steps=every, patience=every))
+        sides |= {"ours": ours(spec, data), "ours, cut": ours(cut, data)}
+    if "plain" in loops:
+        sides |= {"plain": plain(spec, data, 0), "plain, cut": plain(spec, data, every)}
     going = list(sides.values())
     while going:
         going = [side for side in going if side.advance(BLOCK)]
@@ -138,13 +138,14 @@ def main() -> None:
     )
     parser.add_argument("--steps", type=int, default=3000, help="of each training (%(default)s)")
     parser.add_argument("--every", type=int, default=250, help="steps from one look for dead filters to the next (%(default)s)")
+    parser.add_argument("--loops", nargs="+", choices=LOOPS, default=LOOPS, help="whose (both)")
     parser.add_argument("--data", type=Path, help="folder of data sets; synthetic images without")
     options = parser.parse_args()
     one_core()
     spec = spec_of(options.network, options.steps, options.data is not None)
     with computing():
         data = spec.data.load_for(RunContext() if options.data is None else RunContext(data=options.data))
-        report(rows(spec, options.every, data), options.json)
+        report(rows(spec, options.every, options.loops, data), options.json)
 
 
 if __name__ == "__main__":
