@@ -2,7 +2,7 @@
 
 >>> import implicit_sparsity
 >>> sorted(implicit_sparsity.__all__)[:3]
-['Recipe', 'RunContext', 'SparsityMonitor']
+['Recipe', 'RunContext', 'Shrinker']
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ _HOMES = {
     "shrink": "full_scale.removal",
     "prune": "full_scale.removal",
     "shrink_training": "full_scale.removal",
+    "Shrinker": "full_scale.removal",
     "SparsityMonitor": "full_scale.monitor",
     "Recipe": "mechanisms.theory.translation",
     "RunContext": "mechanisms.system.context",

@@ -1,7 +1,7 @@
-"""What exact removal costs, in forward passes of the network: audit, shrink, and a cut within training; and peak memory.
+"""What exact removal costs, in forward passes of the network: audit, shrink, and cuts within training; and peak memory.
 
 One image of 224 pixels (of 8, as the digits have, for BasicNet), one thread, CPU time; all sides in turn, medians. A step is one
-of training on 128 images.
+of training on 128 images; a repeated cut is one of a `Shrinker`, which keeps the graph, a look one that finds nothing dead.
 With --memory, seconds and peak memory on Wide-ResNet-50-2, each verb in a fresh process: the high-water mark of the resident set,
 reset by Linux once the network is built, less what was resident then, over the size of the network:
 python -m benchmarks.removal_costs [--rounds 3] [--memory] [--json]
@@ -10,6 +10,7 @@ python -m benchmarks.removal_costs [--rounds 3] [--memory] [--json]
 from __future__ import annotations
 
 import copy
+import functools
 import gc
 import importlib.util
 import json
@@ -29,6 +30,7 @@ from benchmarks.removal_exactness import pruned_by_peer
 from benchmarks.timing import OneLineParser, add_json_argument, one_core, report, seconds_in_turn
 from full_scale import removal
 from full_scale.models.basic_net import BasicNet
+from full_scale.removal.during_training.cutting import Cutter
 from tests.full_scale.removal.zoo import SHIFTS, randomize, zoo_network
 
 STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
@@ -50,6 +52,7 @@ def built(name: str) -> tuple[nn.Module, Tensor]:
 def costs(name: str, rounds: int) -> dict[str, Any]:
     """One row: seconds of a forward pass, and how many of it the others take."""
     network, images = built(name)
+    alive = randomize(copy.deepcopy(network), 0.0, SHIFTS[SHIFT])
     optimizer = torch.optim.Adam(network.parameters())
 
     @torch.no_grad()
@@ -61,6 +64,8 @@ def costs(name: str, rounds: int) -> dict[str, Any]:
         "audit": lambda: removal.audit(network, images),
         "shrink": lambda: removal.shrink(network, images),
         "cut": lambda: removal.shrink_training(network, optimizer, images),
+        "repeated_cut": functools.partial(Cutter(network, images).look, 1),
+        "look": functools.partial(Cutter(alive, images).look, 1),
     }
     if name == BASIC:
         sides["step"] = _step_of(copy.deepcopy(network).train())
@@ -69,7 +74,8 @@ def costs(name: str, rounds: int) -> dict[str, Any]:
     seconds = seconds_in_turn(sides, rounds, time.process_time)
     row: dict[str, Any] = {"network": name, "forward_ms": round(1e3 * seconds["forward"], 2)}
     row |= {f"{side}_forwards": round(seconds[side] / seconds["forward"], 1) for side in sides if side not in ("forward", "step")}
-    row["cut_steps"] = round(seconds["cut"] / seconds["step"], 1) if "step" in seconds else None
+    for side in ("cut", "repeated_cut", "look"):
+        row[f"{side}_steps"] = round(seconds[side] / seconds["step"], 1) if "step" in seconds else None
     return row | {"torch_pruning": "torch_pruning" in sides, "processor": platform.processor() or platform.machine()}
 
 

@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+import torch
 
 from full_scale.suite import LAYER as FULL_SCALE
 from mechanisms.pages.answers import Answers
@@ -64,3 +65,18 @@ def test_the_tutorial_runs() -> None:
     names: dict[str, object] = {}
     exec(code.replace("epochs = 12", "epochs = 1"), names)
     assert names["smaller"] is not names["model"]
+
+
+def test_the_training_that_shrinks_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert len(code.splitlines()) <= 12
+    model = torch.nn.Sequential(
+        torch.nn.Conv2d(1, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(64, 3)
+    )
+    with torch.no_grad():
+        model[1].weight[:2], model[1].bias[:2] = 1e-20, -1.0
+    given = {"model": model, "images": torch.rand(80, 1, 6, 6), "labels": torch.arange(80) % 3, "epochs": 100}
+    exec(code.replace("lr=1e-2", "lr=1e-4"), given)
+    assert model[0].out_channels == 2
+    assert "step 200: 2 dead features cut (2 of 1)" in capsys.readouterr().out

@@ -18,6 +18,7 @@ from mechanisms.validation import UserError
 if TYPE_CHECKING:
     from torch import Tensor
 
+IMAGES_AT_ONCE = 500
 Crop = Callable[[int], np.random.Generator]
 """Number of a batch, from 0, → the generator that its random crops are drawn from."""
 
@@ -54,6 +55,14 @@ class AbstractExamples(abc.ABC):
             UserError: an image cannot be read.
         """
 
+    def bounds(self) -> tuple[Tensor, Tensor]:
+        """Return the smallest and the largest value of each channel, float32, that images may have."""
+        import torch
+
+        pairs = [(images.amin((0, 2, 3)), images.amax((0, 2, 3))) for images, _ in self.batches(in_order(len(self)))]
+        low, high = zip(*pairs, strict=True)
+        return torch.stack(low).amin(0), torch.stack(high).amax(0)
+
 
 @dataclass(frozen=True, eq=False)
 class Examples(AbstractExamples):
@@ -79,6 +88,12 @@ class Examples(AbstractExamples):
 
         index = torch.from_numpy(np.asarray(rows, np.int64)).to(self.labels.device)
         return self.images[index], self.labels[index]
+
+
+def in_order(count: int) -> Iterator[np.ndarray]:
+    """The numbers from 0 to `count` - 1 in pieces that fit into memory."""
+    for start in range(0, count, IMAGES_AT_ONCE):
+        yield np.arange(start, min(start + IMAGES_AT_ONCE, count))
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import unfold
 
-from full_scale.measure.probes import evaluating, in_order, mixed_order
+from full_scale.data.base import in_order
+from full_scale.measure.probes import evaluating, mixed_order
 from full_scale.models.base import FeatureLayer
 from full_scale.training.loop import Training
 from mechanisms.measures.entropic_regression import entropic_weights

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn.functional import batch_norm, cross_entropy, group_norm, instance_norm
 from torch.nn.modules.instancenorm import _InstanceNorm
 
-from full_scale.data.base import AbstractExamples
-from full_scale.measure.probes import evaluating, feature_table, in_order, mixed_order, observe
+from full_scale.data.base import AbstractExamples, in_order
+from full_scale.measure.probes import evaluating, feature_table, mixed_order, observe
 from full_scale.models.base import BuiltNetwork, FeatureLayer
 from full_scale.models.parts.tracing import is_plain
 from full_scale.training.loop import Training

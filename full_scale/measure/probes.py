@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_max_pool2d
 
-from full_scale.data.base import AbstractExamples
+from full_scale.data.base import AbstractExamples, in_order
 from full_scale.models.base import BuiltNetwork, FeatureLayer
 from full_scale.training.parameters import ParameterGroups
 from mechanisms.law.dynamics import DynamicsState, Step, init, split_step
@@ -25,7 +25,6 @@ from mechanisms.measures.selectivity import activity, selectivity
 from mechanisms.records.rng import stream
 
 FORCES = ("loss_force", "reg_force", "denominator")
-IMAGES_AT_ONCE = 500
 Pulls = tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]
 """Of a parameter: what penalties add to its gradient inside the rule, and what they take from it beside the rule's update."""
 OTHER_THRESHOLDS = {"selectivity_1e-2": 1e-2, "selectivity_1e-1": 1e-1}
@@ -121,6 +120,18 @@ class ForceProbe:
         """Goes on from the moments of a probe of the same rule, under another regularizer or rate."""
         self.state = other.state
 
+    def cut(self, kept: Mapping[Tensor, Tensor]) -> None:
+        """Forgets the elements of parameters that are about to be cut: parameter → the indices that stay."""
+        parts, start = [], 0
+        for one in self._parameters:
+            indices = torch.arange(one.numel()) if one not in kept else kept[one].cpu()
+            parts.append(start + indices)
+            start += one.numel()
+        if parts:
+            rows: Any = torch.cat(parts)
+            filters = tuple(values[rows.numpy() if isinstance(values, np.ndarray) else rows] for values in self.state.filters)
+            self.state = DynamicsState(self.state.step, filters)
+
     def second_moments(self, parameter: Tensor) -> Iterator[Tensor]:
         """Views of what the shadow keeps of the squares of a parameter's gradients; none for what it does not follow."""
         start = 0
@@ -213,12 +224,6 @@ def observe(network: BuiltNetwork, examples: AbstractExamples) -> Observation:
 def mixed_order(count: int) -> np.ndarray:
     """The numbers from 0 to `count` - 1 in an order that is the same in every run; stored sets may be sorted by class."""
     return stream(0, "mixed_order").permutation(count)
-
-
-def in_order(count: int) -> Iterator[np.ndarray]:
-    """The numbers from 0 to `count` - 1 in pieces that fit into memory."""
-    for start in range(0, count, IMAGES_AT_ONCE):
-        yield np.arange(start, min(start + IMAGES_AT_ONCE, count))
 
 
 def _recorder(parts: list[tuple[Tensor, Tensor, int]], axis: int) -> Any:

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn.parameter import is_lazy
 
-from full_scale.data.base import AbstractExamples, Examples
-from full_scale.measure.probes import Observation, in_order, observe
+from full_scale.data.base import AbstractExamples, Examples, in_order
+from full_scale.measure.probes import Observation, observe
 from full_scale.models.base import BuiltNetwork
 from full_scale.models.discovery import LeftOut, listing, survey
 from full_scale.models.parts.activations import with_own_activations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from full_scale.training.spec import TrainSpec
+from full_scale.training.spec import TrainSpec, require_whole_network
 from mechanisms.measures.removal_scores import require_scores
 from mechanisms.validation import require, require_at_least, require_between, require_whole
 
@@ -26,6 +26,7 @@ class SparsifiedSpec:
     entropic_strength: float = 0.1
 
     def __post_init__(self) -> None:
+        require_whole_network(self.train)
         require_scores("scores", self.scores)
         require(len(set(self.scores)) == len(self.scores) >= 1, "scores", self.scores, "names, each once")
         for ratio in self.ratios:

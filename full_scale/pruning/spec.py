@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from full_scale.training.spec import MOST_STEPS, TrainSpec
+from full_scale.training.spec import MOST_STEPS, TrainSpec, require_whole_network
 from mechanisms.measures.criteria import require_criteria
 from mechanisms.measures.ranking import RANKINGS
 from mechanisms.validation import require, require_above, require_between, require_choice, require_whole
@@ -47,6 +47,7 @@ class PruningSpec:
     images: int = 1000
 
     def __post_init__(self) -> None:
+        require_whole_network(self.train)
         _require_names("protocols", self.protocols, PROTOCOLS)
         _require_names("rankings", self.rankings, RANKINGS)
         for ratio in self.ratios:
@@ -74,6 +75,8 @@ class MatchedSpec:
     images: int = 1000
 
     def __post_init__(self) -> None:
+        for train in (self.train, self.conventional):
+            require_whole_network(train)
         _require_names("rankings", self.rankings, RANKINGS)
         _require_tuning(self.criteria, self.scratch_criteria, self.tuning_steps, self.tuning_rate, self.images)
         require(
@@ -93,6 +96,7 @@ class EarlySpec:
     images: int = 1000
 
     def __post_init__(self) -> None:
+        require_whole_network(self.train)
         for moment in self.moments:
             require_between("moments", moment, 0, 1)
         rising = len(self.moments) > 0 and self.steps()[0] > 0 and list(self.steps()) == sorted(set(self.steps()))

@@ -46,7 +46,7 @@ def costs(
     """
     evaluated = {name: structural_copy(network).eval() for name, network in networks.items()}
     examples = len(inputs[0]) if inputs[0].dim() else 1
-    known = {name: _macs_of(graph, inputs) for name, graph in (graphs or {}).items()}
+    known = {name: macs_of(graph, inputs) for name, graph in (graphs or {}).items()}
     macs = {name: _macs(network, inputs) if known.get(name) is None else known[name] for name, network in evaluated.items()}
     times = _milliseconds(evaluated, inputs, most)
     return {
@@ -65,8 +65,8 @@ def _bytes(network: nn.Module) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in {*network.parameters(), *network.buffers()})
 
 
-def _macs_of(traced: TracedNetwork, inputs: Inputs) -> int | None:
-    """Multiply-accumulates on these inputs, from a graph for another number of images; None if it holds other products."""
+def macs_of(traced: TracedNetwork, inputs: Inputs) -> int | None:
+    """Return multiply-accumulates on these inputs, from a graph for another number of images; None if it holds other products."""
     given = [shape(node) for node in traced.graph.nodes if node.name in traced.inputs]
     if not given[0] or [size[1:] for size in given] != [tuple(part.shape[1:]) for part in inputs]:
         return None

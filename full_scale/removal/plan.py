@@ -53,6 +53,11 @@ class Plan:
     groups: dict[str, int]
 
     @property
+    def changed(self) -> set[str]:
+        """The names of all parameters and buffers that get other numbers."""
+        return {*self.keep, *self.columns, *self.additions}
+
+    @property
     def is_empty(self) -> bool:
         """Whether nothing changes."""
         return not self.keep

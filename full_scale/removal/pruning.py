@@ -1,28 +1,21 @@
-"""Removal by mask, which changes the function, and removal during training."""
+"""Removal by mask, which changes the function."""
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
-from typing import Any, Unpack
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from full_scale.models.parts.wrappers import run_eagerly, uncompiled
-from full_scale.monitor.foreign_optimizers import stepping
 from full_scale.removal.analysis.channels import Tracker
-from full_scale.removal.analysis.computed import computed
 from full_scale.removal.analysis.constants import Layer, analyse, layers
-from full_scale.removal.analysis.graph import as_inputs, require_usable, structural_copy
-from full_scale.removal.analysis.untouched import untouched
+from full_scale.removal.analysis.graph import as_inputs
 from full_scale.removal.assessment import Evidence, assess, traced_with
 from full_scale.removal.report import Report
-from full_scale.removal.shrinking import Options, Removal, removal, remove, unseen
-from full_scale.removal.surgery import kept
-from mechanisms.validation import UserError, first_line, require, require_whole
+from full_scale.removal.shrinking import remove, unseen
+from mechanisms.validation import UserError, require, require_whole
 
 
 def prune(
@@ -116,72 +109,3 @@ def _silenced(model: nn.Module, layer: Layer, keep: np.ndarray) -> dict[str, Ten
         size = [-1 if place == axis else 1 for place in range(value.dim())]
         silenced[f"{layer.name}.{name}".lstrip(".")] = value.detach() * mask.to(value).view(size)
     return silenced
-
-
-def shrink_training(
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    example_input: Tensor | tuple[Tensor, ...],
-    **options: Unpack[Options],
-) -> tuple[nn.Module, torch.optim.Optimizer, Report]:
-    """A smaller network, an optimizer for it that goes on where the old one was, and the report; for use within a training.
-
-    `options` are the keyword arguments of `shrink`. The function in evaluation mode is the same at the cut; BatchNorm in training
-    mode, and with it the rest of the training, sees the features that are left only. State of the shape of its parameter is
-    cut like the parameter. A new bias starts without state. Old network and optimizer are not changed; learning rate
-    schedulers hold the old optimizer and must be made anew.
-
-    Raises:
-        UserError: as `shrink`; the optimizer holds parameters of another network; the smaller one does not train.
-    """
-    model = uncompiled(model)
-    require_usable(model)
-    _require_plain(model)
-    names = {id(parameter): name for name, parameter in model.named_parameters()}
-    own, wrappers = stepping(optimizer, names)
-    if wrappers:
-        kind = type(own).__name__
-        raise UserError(f"{wrappers[0]} is a wrapper around an optimizer, {kind}: give that one, and wrap the one that you get")
-    held = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    if not all(id(parameter) in names for parameter in held):
-        raise UserError("the optimizer holds parameters that are not the network's: give the optimizer of this network")
-    done = removal(model, example_input, options)
-    with untouched(model):
-        _require_trains(done.model, as_inputs(example_input))
-    carried = _carried(optimizer, {names[id(parameter)]: parameter for parameter in held}, done)
-    return done.model, carried, done.report
-
-
-def _require_plain(model: nn.Module) -> None:
-    """Raises `UserError` where an optimizer holds other parameters than those that a removal leaves."""
-    for name, how in computed(model).items():
-        raise UserError(f"{name} is computed from other parameters: call {how} on it, and make the optimizer anew")
-
-
-def _carried(optimizer: torch.optim.Optimizer, held: Mapping[str, Tensor], done: Removal) -> torch.optim.Optimizer:
-    """A copy of an optimizer that holds the parameters of the smaller network, its state cut like them."""
-    parameters = dict(done.model.named_parameters())
-    smaller = copy.deepcopy(optimizer, {id(old): parameters[name] for name, old in held.items()})
-    for name, old in held.items():
-        for key, value in smaller.state.get(parameters[name], {}).items():
-            if isinstance(value, Tensor) and value.shape == old.shape:
-                smaller.state[parameters[name]][key] = kept(done.plan, name, value).clone()
-    for owner in done.plan.biases:
-        group = _group_of(smaller, parameters[f"{owner}.weight".lstrip(".")])
-        if group is not None:
-            group["params"].append(parameters[f"{owner}.bias".lstrip(".")])
-    return smaller
-
-
-def _group_of(optimizer: torch.optim.Optimizer, parameter: Tensor) -> dict[str, Any] | None:
-    return next((group for group in optimizer.param_groups if any(held is parameter for held in group["params"])), None)
-
-
-def _require_trains(smaller: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-    """Raises `UserError` if the network does not run in training mode, which may run more of its parts."""
-    trial = structural_copy(smaller).train()
-    try:
-        with torch.no_grad(), torch.random.fork_rng(devices=[]), run_eagerly():
-            trial(*(torch.cat([part, part]) for part in inputs))
-    except Exception as problem:
-        raise UserError(f"the smaller network does not run in training mode: {first_line(problem)}") from None

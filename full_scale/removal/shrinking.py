@@ -99,16 +99,25 @@ def shrink(
 def unseen(model: nn.Module) -> Iterator[tuple[nn.Module, tuple[str, ...]]]:
     """The model without compilation, its weights plain parameters, to be run with its copies; and what is to be said of that.
 
-    Afterwards random numbers and what its code writes to are as before.
+    Within it nothing is lowered by an autocast outside. Afterwards random numbers and what its code writes to are as before.
 
     Raises:
         UserError: it is no model.
     """
     model = uncompiled(model)
     require_usable(model)
-    with torch.random.fork_rng(devices=[]), run_eagerly(), quiet(), untouched(model):
+    with torch.random.fork_rng(devices=[]), run_eagerly(), quiet(), untouched(model), _in_own_dtype(model):
         plain = made_plain(model)
         yield plain, _said(computed(model), computed(plain))
+
+
+@contextlib.contextmanager
+def _in_own_dtype(model: nn.Module) -> Iterator[None]:
+    kinds = {"cpu", *(parameter.device.type for parameter in model.parameters())}
+    with contextlib.ExitStack() as stack:
+        for kind in kinds:
+            stack.enter_context(torch.autocast(kind, enabled=False))
+        yield
 
 
 def _said(before: dict[str, str], after: dict[str, str]) -> tuple[str, ...]:
@@ -165,7 +174,7 @@ def remove(
 ) -> Removal:
     """Removes what an analysis allows, leaves out what the network's own code does not stand, and verifies the rest."""
     proof = Proof(assessment, by_images=assessment.found.get(SILENT) is tracker)
-    selection, plan = _that_runs(proof, tracker, multiple_of, only)
+    selection, plan = plan_that_runs(proof, tracker, multiple_of, only)
     smaller = proof.smaller(plan)
     differences, changes = proof.differences(plan, smaller, tolerance)
     features = feature_table(assessment, tracker, selection)
@@ -176,7 +185,7 @@ def remove(
     return Removal(smaller, report, plan)
 
 
-def _that_runs(proof: Proof, tracker: Tracker, multiple_of: int, only: np.ndarray | None) -> tuple[Selection, Plan]:
+def plan_that_runs(proof: Proof, tracker: Tracker, multiple_of: int, only: np.ndarray | None) -> tuple[Selection, Plan]:
     """The largest selection that the network's own code stands: what fixes sizes in code is found and left alone."""
 
     def planned(banned: dict[int, str]) -> tuple[Selection, Plan]:

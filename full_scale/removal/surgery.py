@@ -30,14 +30,44 @@ def carried_out(plan: Plan, module: nn.Module, *, exact: bool = False) -> nn.Mod
     for part in smaller.modules():
         for held in (part._parameters, part._buffers):
             held.update({key: replaced[id(value)] for key, value in held.items() if value is not None})
-    changed = {*plan.keep, *plan.columns, *plan.additions}
-    for owner in sorted({name.rpartition(".")[0] for name in changed} | set(plan.groups)):
-        adjust_sizes(smaller.get_submodule(owner), plan.groups.get(owner))
+    _fit_sizes(plan, smaller)
     for owner, bias in plan.biases.items():
         weight = smaller.get_submodule(owner).weight
         new = bias.to(weight.device) if exact else bias.to(weight)  # type: ignore[arg-type]
         smaller.get_submodule(owner).bias = nn.Parameter(new, weight.requires_grad)  # type: ignore[arg-type]
     return smaller
+
+
+@torch.no_grad()
+def carry_out(plan: Plan, module: nn.Module) -> None:
+    """Carries out a plan on the module itself.
+
+    Parameters and buffers stay the objects that they are, so that what holds them goes on; gradients are cut along.
+    """
+    tensors = dict(module.named_parameters()) | dict(module.named_buffers())
+    for name in sorted(plan.changed):
+        gradient = tensors[name].grad
+        _rebind(tensors[name], _changed(plan, name, tensors[name].detach()))
+        tensors[name].grad = None if gradient is None else kept(plan, name, gradient)
+    _fit_sizes(plan, module)
+    for owner, bias in plan.biases.items():
+        weight = module.get_submodule(owner).weight
+        module.get_submodule(owner).bias = nn.Parameter(bias.to(weight), weight.requires_grad)  # type: ignore[arg-type]
+    torch.clear_autocast_cache()  # within an autocast it holds parameters as they were
+
+
+def _rebind(tensor: Tensor, values: Tensor) -> None:
+    """Gives a tensor numbers of another shape."""
+    tensor.grad = None
+    # Whoever still holds the loss of the last step holds the node that receives this gradient, which expects the old shape:
+    # torch makes a new one only where the dtype changes.
+    tensor.data = values.new_empty(0, dtype=torch.float64 if values.dtype != torch.float64 else torch.float32)
+    tensor.data = values
+
+
+def _fit_sizes(plan: Plan, module: nn.Module) -> None:
+    for owner in sorted({name.rpartition(".")[0] for name in plan.changed} | set(plan.groups)):
+        adjust_sizes(module.get_submodule(owner), plan.groups.get(owner))
 
 
 def _changed(plan: Plan, name: str, tensor: Tensor) -> Tensor:

@@ -33,6 +33,7 @@ def run_together(units: Sequence[Unit]) -> Iterator[tuple[int, Tables, dict[str,
             try:
                 with training_memory(unit[0]):
                     training = Training(*unit)
+                    require_alone(training, len(units))
             except UserError as error:
                 failures.append(error)
             else:
@@ -51,6 +52,13 @@ def run_together(units: Sequence[Unit]) -> Iterator[tuple[int, Tables, dict[str,
                     yield number, *training.result()
         if failures:
             raise failures[0]
+
+
+def require_alone(training: Training, count: int) -> None:
+    """Raises `UserError` where one of several trainings on a GPU cuts its network: its graph would be captured beside others."""
+    if training.cuts is not None and count > 1 and training.device.type == "cuda":
+        name = training.spec.shrinking.name
+        raise UserError(f"shrinking = {name} beside {count - 1} other runs on one GPU: use --together 1, or shrinking=none")
 
 
 def _stream(device: torch.device) -> AbstractContextManager[Any]:

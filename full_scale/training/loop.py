@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from full_scale.data.base import Data
+from full_scale.hooks.cuts import Cuts
 from full_scale.hooks.intervention_state import Treatment
 from full_scale.hooks.sparsifiers import Sparsifiers
 from full_scale.measure.probes import ForceProbe, Observation, feature_table, mixed_order, observe
@@ -28,6 +29,7 @@ from full_scale.training.device_step import DeviceStep
 from full_scale.training.distributed import Workers, forward_in_shards
 from full_scale.training.optimizer import AbstractOptimizer, TorchOptimizer, can_replay, make_optimizer
 from full_scale.training.parameters import group_parameters
+from full_scale.training.shrinking import WHOLE
 from full_scale.training.spec import TrainSpec
 from mechanisms.law.dynamics import DynamicsState
 from mechanisms.law.regularizers import AbstractRegularizer
@@ -104,6 +106,7 @@ class Training:
         self.groups = groups if self.treatment is None else self.treatment.regrouped(groups)
         self._require_parameters()
         self.sparsifiers = Sparsifiers(self) if spec.penalties or spec.after_update else None
+        self.cuts = None if spec.shrinking == WHOLE else Cuts(self)
         self.noise = int(stream(seed, "network").integers(2**62))
         self._follow_law(spec.rule, spec.regularizer, spec.learning_rate)
         self.module = self.workers.wrap(self.network.module)
@@ -151,6 +154,9 @@ class Training:
         if self.replayed is not None:
             self.replayed.start_at(self.done)
         for images, labels in training_batches(self.spec, self.seed, self.train, self.workers, self.device, first=self.done):
+            # Before the update, so that a training that resumes here cuts too.
+            if self.cuts is not None and self.cuts.cut_if_due():
+                self._follow_cuts()
             self._update(images, labels, float(scales[self.done]))
             self.done += 1
             rate = self.law["learning_rate"] * float(scales[self.done - 1])
@@ -171,6 +177,17 @@ class Training:
         if type(rule) is type(before) and (rule.slots or rule == before):
             self.optimizer.adopt(optimizer)
             self.probe.adopt(probe)
+
+    def _follow_cuts(self) -> None:
+        """Goes on with the parameters that a cut has left, and with their moments."""
+        optimizer, state = self.optimizer, self.probe.state
+        self.groups = group_parameters(self.network.module, self.spec.decayed)
+        self._follow_law(**self.law)
+        self.probe.state = state
+        if self.replayed is not None:
+            self.replayed = self._device_step()
+            self.replayed.start_at(self.done)
+        self.optimizer.adopt(optimizer)
 
     def result(self) -> tuple[Tables, dict[str, Any]]:
         """The tables so far, and what the manifest should say."""
@@ -209,13 +226,13 @@ class Training:
         if self.probed is not None and self.done in self.probing:
             with self._timed("probing_cpu_seconds"):
                 self.workers.align(self.network.module)
-                self.tables["probes"].append(self._features(observe(self.network, self.probed)))
+                self.tables["probes"].append(self._whole(self._features(observe(self.network, self.probed))))
 
     def _measure(self, learning_rate: float) -> None:
         self.workers.align(self.network.module)
         trained = observe(self.network, self.train)
         features = self._features(trained)
-        self.tables["features"].append(features)
+        self.tables["features"].append(self._whole(features))
         errors = {"train_loss": _loss(trained), "train_error": error_rate(trained), "test_error": self._test_error()}
         silent = inactive(features)
         with without_features(self.network, silent):
@@ -227,6 +244,10 @@ class Training:
         features = feature_table(self.network, observation, self.spec.batch_size).assign(**self.probe.forces())
         features.insert(0, "step", self.done)
         return features if self.treatment is None else features.assign(treated=self.treatment.marks())
+
+    def _whole(self, features: pd.DataFrame) -> pd.DataFrame:
+        """The table with the features that were cut out of the network."""
+        return features if self.cuts is None else self.cuts.completed(features)
 
     def _test_error(self) -> float:
         return error_rate(observe(self.network, self.test))
@@ -269,12 +290,19 @@ class Training:
             "resumptions": self.resumptions,
             "treatment": [] if self.treatment is None else self.treatment.state(),
             "sparsifiers": None if self.sparsifiers is None else self.sparsifiers.state(),
+            "cuts": None if self.cuts is None else self.cuts.state(),
         }
 
     def _restore(self, kept: dict[str, Any]) -> None:
         self.done = kept["done"]
         self.seconds = kept["seconds"]
         self.resumptions = kept["resumptions"] + 1
+        if self.cuts is not None:
+            self.cuts.restore(kept["cuts"])
+            self._follow_cuts()
+            # Of an axis that has become 1 long, the order in memory depends on the cuts before: it is that of the checkpoint.
+            for name, parameter in self.network.module.named_parameters():
+                parameter.data = kept["module"][name]
         self.network.module.load_state_dict(kept["module"])
         if self.treatment is not None:
             self.treatment.restore(kept["treatment"])
@@ -298,6 +326,7 @@ class Training:
             "processes": self.workers.count,
             "batch_size_a_process": self.spec.batch_size // self.workers.count,
             "statistics_synchronized": self.workers.synchronized,
+            **({} if self.cuts is None else {"cuts": self.cuts.log}),
             "decayed_parameters": decayed,
             "free_parameters": free,
             "effective_steps": self.spec.schedule.effective_steps(self.spec.steps),

@@ -9,13 +9,16 @@ from __future__ import annotations
 import abc
 import dataclasses
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
 import torch
 from torch import Tensor
 
+from full_scale.removal.during_training.optimizer_state import cut_states
+from full_scale.removal.plan import Plan
+from full_scale.removal.surgery import kept
 from full_scale.training.parameters import ParameterGroups
 from mechanisms.law.dynamics import DynamicsState, init
 from mechanisms.law.dynamics import step as dynamics_step
@@ -88,11 +91,18 @@ class AbstractOptimizer(abc.ABC):
 
     @abc.abstractmethod
     def adopt(self, other: Self) -> None:
-        """Goes on from the moments of an optimizer of the same rule and parameters, under another regularizer or rate."""
+        """Goes on from the moments of an optimizer of the same rule and parameters, under another regularizer or rate.
+
+        Parameters that the other one did not have begin without moments.
+        """
 
     @abc.abstractmethod
     def second_moments(self, parameter: Tensor) -> Iterator[Tensor]:
         """The tensors of the shape of a parameter that hold squares of its gradients; none before the first step."""
+
+    @abc.abstractmethod
+    def cut(self, plan: Plan, parameters: Mapping[str, Tensor]) -> None:
+        """Cuts moments as a plan is about to cut the parameters, by their names in it."""
 
     @abc.abstractmethod
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -186,6 +196,10 @@ class TorchOptimizer(AbstractOptimizer):
         state = self.inner.state.get(parameter, {})
         yield from (state[name] for name in SECOND_MOMENTS if name in state)
 
+    def cut(self, plan: Plan, parameters: Mapping[str, Tensor]) -> None:
+        """See `AbstractOptimizer`."""
+        cut_states(self.inner.state, plan, parameters, {name: parameter.shape for name, parameter in parameters.items()})
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See `AbstractOptimizer`."""
         self.inner.load_state_dict(state)
@@ -252,7 +266,7 @@ class LawOptimizer(AbstractOptimizer):
     def adopt(self, other: Self) -> None:
         """See `AbstractOptimizer`."""
         states = {id(parameter): state for parameter, _, state in other._parts}
-        self._parts = [(parameter, regularizer, states[id(parameter)]) for parameter, regularizer, _ in self._parts]
+        self._parts = [(p, regularizer, states.get(id(p), own)) for p, regularizer, own in self._parts]
 
     def second_moments(self, parameter: Tensor) -> Iterator[Tensor]:
         """See `AbstractOptimizer`."""
@@ -260,7 +274,14 @@ class LawOptimizer(AbstractOptimizer):
             if one is parameter:
                 yield from (state.filters[place] for place in self._rule.second_moments())
 
+    def cut(self, plan: Plan, parameters: Mapping[str, Tensor]) -> None:
+        """See `AbstractOptimizer`."""
+        names = {id(parameter): name for name, parameter in parameters.items()}
+        for i, (parameter, regularizer, state) in enumerate(self._parts):
+            filters = tuple(kept(plan, names[id(parameter)], one) for one in state.filters)
+            self._parts[i] = (parameter, regularizer, DynamicsState(state.step, filters))
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See `AbstractOptimizer`."""
-        kept = [DynamicsState(number, tuple(filters)) for number, filters in state["states"]]
-        self._parts = [(p, r, own) for (p, r, _), own in zip(self._parts, kept, strict=True)]
+        held = [DynamicsState(number, tuple(filters)) for number, filters in state["states"]]
+        self._parts = [(p, r, own) for (p, r, _), own in zip(self._parts, held, strict=True)]

@@ -11,6 +11,7 @@ from full_scale.data.digits import Digits
 from full_scale.models.base import AbstractNetwork
 from full_scale.models.basic_net import BasicNet
 from full_scale.training.augmentation import AbstractAugmentation, NoAugmentation
+from full_scale.training.shrinking import WHOLE, AbstractShrinking
 from mechanisms.interventions import AbstractIntervention
 from mechanisms.law.penalties import AbstractPenalty
 from mechanisms.law.proximal import AbstractAfterUpdate
@@ -46,6 +47,8 @@ class TrainSpec:
     `penalties` act on one part of every layer of features, whatever `decayed` names, each by its own coupling
     (`mechanisms.law.penalties`); `after_update` are steps after each update that are no gradients (`mechanisms.law.proximal`),
     before those of interventions.
+
+    `shrinking` says when dead features are cut out of the network (`full_scale.training.shrinking`); the tables keep them.
     """
 
     data: AbstractDataset = field(default_factory=Digits)
@@ -66,6 +69,7 @@ class TrainSpec:
     interventions: tuple[AbstractIntervention, ...] = ()
     penalties: tuple[AbstractPenalty, ...] = added(())
     after_update: tuple[AbstractAfterUpdate, ...] = added(())
+    shrinking: AbstractShrinking = added(WHOLE)  # noqa: RUF009 (immutable)
 
     def __post_init__(self) -> None:
         require_choice("decayed", self.decayed, DECAYED)
@@ -83,6 +87,9 @@ class TrainSpec:
         require_whole("probe_images", self.probe_images, 1)
         for number, one in enumerate(self.interventions):
             require_whole(f"interventions.{number}.step", one.step, 0, self.steps - 1)
+        alone = not (self.interventions or self.penalties or self.after_update)
+        which = "none, or no interventions, penalties and after_update, which act on filters by their numbers"
+        require(alone or self.shrinking == WHOLE, "shrinking", self.shrinking.name, which)
         self.network.require_fits(self.data.shape)
         kind = "pixels" if self.data.labels_pixels else "images"
         fits = self.network.scores_pixels == self.data.labels_pixels
@@ -95,6 +102,12 @@ class TrainSpec:
     def probed_steps(self) -> tuple[int, ...]:
         """The numbers of updates done at each measurement on `probe_images` images, from 0 to `steps`; empty without any."""
         return (0, *_evenly(self.probes, self.steps)) if self.probes else ()
+
+
+def require_whole_network(train: TrainSpec) -> None:
+    """Raises `InvalidValue` where a training whose features are measured or pruned after it cuts them out itself."""
+    whole = train.shrinking == WHOLE
+    require(whole, "train.shrinking", train.shrinking.name, "none: what is pruned afterwards must still be there")
 
 
 def _evenly(moments: int, steps: int) -> tuple[int, ...]:

@@ -36,6 +36,8 @@ CRITERIA = {"activation": Criterion("max_activation", 1e-12), "scale": Criterion
 def inactive(table: pd.DataFrame, by: str = "activation", threshold: float | None = None) -> pd.Series:
     """Whether each row of a `features` table is an inactive feature; bool, with the index of the table. NaN counts as active.
 
+    A feature that was cut out of its network while that trained (column `gone`) is inactive by any criterion.
+
     Raises:
         UserError: the table has no column to judge by (a single feature of the toy has no activations: use by="scale").
     """
@@ -46,7 +48,8 @@ def inactive(table: pd.DataFrame, by: str = "activation", threshold: float | Non
     if threshold is None:
         threshold = criterion.threshold
     require_at_least("threshold", threshold, 0)
-    return (table[criterion.column].abs() < threshold).rename("inactive")
+    found = table[criterion.column].abs() < threshold
+    return (found | table["gone"].notna() if "gone" in table else found).rename("inactive")
 
 
 def sparsity(table: pd.DataFrame, by: str = "activation", threshold: float | None = None, per: str = "run") -> pd.DataFrame:

@@ -70,6 +70,7 @@ COLUMNS: dict[str, Column] = {
     "imbalance": Column("f", "", "affine_square less outgoing_square"),
     "layer_sum": Column("f", "", "sum of affine_square over the features of a layer"),
     "sparsity": Column("f", "fraction", "features that are inactive, by activation or by scale"),
+    "gone": Column("f", "steps", "updates done when a dead feature was cut out of the network; NaN while it is there"),
     "treated": Column("b", "", "whether an intervention has treated the feature so far"),
     "inactive": Column("b", "", "whether a feature is inactive at the last recorded step"),
     "ever_inactive": Column("b", "", "whether a feature was inactive at one recorded step at least"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from full_scale.data.base import AbstractDataset
+from full_scale.data.base import AbstractDataset, in_order
 from mechanisms.records.specs import make_choice
 from mechanisms.validation import UserError, first_line
 
@@ -71,8 +71,6 @@ def _only_array(file: Path) -> np.ndarray:
 
 def _from_dataset(dataset: AbstractDataset, most: int | None) -> Tensor:
     import torch
-
-    from full_scale.measure.probes import in_order
 
     train = dataset.load().train
     return torch.cat([images for images, _ in train.batches(in_order(min(len(train), most or len(train))))])

@@ -73,6 +73,13 @@ class ImageFiles(AbstractExamples):
             images = pixels.to(self.device).permute(0, 3, 1, 2).contiguous().float() / 255
             yield (images - mean) / deviation, self.labels[torch.from_numpy(numbers).to(self.labels.device)]
 
+    def bounds(self) -> tuple[Tensor, Tensor]:
+        """See `AbstractExamples`: those of any picture, because other crops show other pixels."""
+        import torch
+
+        mean, deviation = (torch.tensor(values, device=self.device) for values in (MEAN, DEVIATION))
+        return -mean / deviation, (1 - mean) / deviation
+
     def unreadable(self) -> dict[int, str]:
         """Number → reason of every image that cannot be read; decodes them all once."""
         rows = np.array_split(np.arange(len(self)), -(-len(self) // 64))
