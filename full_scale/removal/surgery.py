@@ -33,6 +33,8 @@ def carried_out(plan: Plan, module: nn.Module, *, exact: bool = False) -> nn.Mod
     changed = {*plan.keep, *plan.columns, *plan.additions}
     for owner in sorted({name.rpartition(".")[0] for name in changed} | set(plan.groups)):
         adjust_sizes(smaller.get_submodule(owner), plan.groups.get(owner))
+    for owner, sizes in plan.sizes.items():
+        vars(smaller.get_submodule(owner)).update(sizes)
     for owner, bias in plan.biases.items():
         weight = smaller.get_submodule(owner).weight
         new = bias.to(weight.device) if exact else bias.to(weight)  # type: ignore[arg-type]

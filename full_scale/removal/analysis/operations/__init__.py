@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from full_scale.removal.analysis.operations import contractions, pointwise, pooling, shapes
+from full_scale.removal.analysis.operations import contractions, pieces, pointwise, pooling, shapes
 
 Operation = Callable[..., Any]
 
@@ -29,8 +29,11 @@ OPERATIONS: dict[str, Operation] = {
     "cat": shapes.cat,
     **dict.fromkeys(("pad", "constant_pad_nd"), shapes.pad),
     **dict.fromkeys((f"{kind}_pad{n}d" for kind in ("reflection", "replication") for n in (1, 2, 3)), shapes.reflected),
-    **dict.fromkeys(("slice", "select"), shapes.part),
-    **dict.fromkeys(("split", "split_with_sizes", "chunk"), shapes.split),
+    **dict.fromkeys(("slice", "select"), pieces.part),
+    **dict.fromkeys(("split", "split_with_sizes", "chunk"), pieces.split),
+    "glu": pieces.gated_linear_unit,
+    "pixel_shuffle": pieces.pixel_shuffle,
+    "pixel_unshuffle": pieces.pixel_unshuffle,
     **dict.fromkeys((f"max_pool{n}d" for n in (1, 2, 3)), pooling.max_pool),
     **dict.fromkeys((f"avg_pool{n}d" for n in (1, 2, 3)), pooling.average_pool),
     **dict.fromkeys((f"adaptive_avg_pool{n}d" for n in (1, 2, 3)), pooling.resized),

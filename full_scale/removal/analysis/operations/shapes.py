@@ -10,31 +10,37 @@ from torch import fx
 
 from full_scale.removal.analysis.channels import Channels, Tracker, describe, repeated
 from full_scale.removal.analysis.graph import argument, operation, shape, source
-from full_scale.removal.analysis.operations.common import followed, unknown
+from full_scale.removal.analysis.operations.common import followed, rearranged, unknown
+from full_scale.removal.analysis.operations.pieces import joined
 from full_scale.removal.analysis.values import Values, concatenated, either
 
 
 def view(tracker: Tracker, node: fx.Node) -> Channels | None:
-    """The channels after a change of shape that keeps each channel's numbers together, such as flatten."""
+    """Follow the channels through a change of shape that keeps the numbers of each together, or joins channels in a row.
+
+    The former is flatten, for one; the latter gives the positions of a map back to features: channels of a map go together.
+    """
     found = followed(tracker, node)
     if found is None:
         return unknown(tracker, node)
     before, after = shape(source(node)), shape(node)
-    places = [axis for axis in range(len(after)) if _keeps_channels(before, found.axis, after, axis)]
-    if not places:
-        return unknown(tracker, node)
-    axis, times = places[0], after[places[0]] // before[found.axis]
-    values = _rearranged(tracker, node, found.values).each(lambda vector: vector.repeat_interleave(times))
-    return Channels(axis, repeated(found.units, times), values)
-
-
-def _rearranged(tracker: Tracker, node: fx.Node, values: Values) -> Values:
-    """The same values at other positions, which makes another pattern of each."""
-    return values.with_constants(values.constant, tracker.pattern(node, values.pattern, borders=False))
-
-
-def _keeps_channels(before: tuple[int, ...], old: int, after: tuple[int, ...], new: int) -> bool:
-    return math.prod(before[:old]) == math.prod(after[:new]) and after[new] % before[old] == 0
+    count = before[found.axis]
+    ahead = [axis for axis in range(len(after)) if math.prod(before[: found.axis]) == math.prod(after[:axis])]
+    axis = next((axis for axis in ahead if after[axis] % count == 0), None)
+    if axis is not None:
+        times = after[axis] // count
+        values = rearranged(tracker, node, found.values).each(lambda vector: vector.repeat_interleave(times))
+        result = Channels(axis, repeated(found.units, times), values)
+    else:
+        axis = next((axis for axis in ahead if after[axis] > 1 and count % after[axis] == 0), None)
+        if axis is None:
+            return unknown(tracker, node)
+        grouped = joined(tracker, found, count // after[axis])
+        result = Channels(axis, grouped.units, grouped.values)
+    sizes = argument(node, "size") or argument(node, "shape")
+    if isinstance(sizes, list) and sizes[axis] != -1:
+        tracker.state_size(node, result.units)
+    return result
 
 
 def moved(tracker: Tracker, node: fx.Node) -> Channels | None:
@@ -45,7 +51,7 @@ def moved(tracker: Tracker, node: fx.Node) -> Channels | None:
     order = _order(operation(node), ndim, node.args[1:], shape(source(node)))
     if found.axis not in order:
         return unknown(tracker, node)
-    return Channels(order.index(found.axis), found.units, _rearranged(tracker, node, found.values))
+    return Channels(order.index(found.axis), found.units, rearranged(tracker, node, found.values))
 
 
 def _order(name: str, ndim: int, options: Any, before: tuple[int, ...]) -> list[int]:
@@ -71,7 +77,7 @@ def expanded(tracker: Tracker, node: fx.Node) -> Channels | None:
     axis = 0 if found is None else found.axis + len(shape(node)) - len(shape(source(node)))
     if found is None or shape(node)[axis] != len(found.units):
         return unknown(tracker, node)
-    return Channels(axis, found.units, _rearranged(tracker, node, found.values))
+    return Channels(axis, found.units, rearranged(tracker, node, found.values))
 
 
 def cat(tracker: Tracker, node: fx.Node) -> Channels | None:
@@ -132,38 +138,6 @@ def reflected(tracker: Tracker, node: fx.Node) -> Channels | None:
     """The channels after a border of repeated or mirrored values, along other axes than that of the channels."""
     found = followed(tracker, node)
     axes = len(argument(node, "padding") or argument(node, "pad")) // 2
-    if found is None or found.axis >= len(shape(node)) - axes or (found.values.pattern != 0).any():
+    if found is None or found.axis >= len(shape(node)) - axes:
         return unknown(tracker, node)
-    return found
-
-
-def part(tracker: Tracker, node: fx.Node) -> Channels | None:
-    """The channels of a part of the positions; a part of the channels is left alone."""
-    found, axis = followed(tracker, node), argument(node, "dim")
-    ndim = len(shape(source(node)))
-    if found is None:
-        return unknown(tracker, node)
-    if axis % ndim == found.axis:
-        whole = shape(node) == shape(source(node))
-        return found if whole else unknown(tracker, node)
-    dropped = operation(node) == "select" and axis % ndim < found.axis
-    return Channels(found.axis - dropped, found.units, _rearranged(tracker, node, found.values))
-
-
-def split(tracker: Tracker, node: fx.Node) -> list[Channels | None]:
-    """The channels of each piece; pieces of the channels are left alone, because the code fixes their sizes."""
-    found, axis = followed(tracker, node), argument(node, "dim")
-    pieces = [tuple(value.shape) for value in node.meta["val"]]
-    if found is None:
-        return [unknown(tracker, node)] * len(pieces)
-    if axis % len(pieces[0]) != found.axis:
-        pattern = found.values.without_patterns()
-        return [found.with_values(pattern) for _ in pieces]
-    tracker.lock(found.units, f"cut into pieces by {describe(node)}")
-    ends = torch.tensor([piece[found.axis] for piece in pieces]).cumsum(0).tolist()
-    spans = [slice(end - piece[found.axis], end) for end, piece in zip(ends, pieces, strict=True)]
-    return [Channels(found.axis, found.units[span], _span(found.values, span)) for span in spans]
-
-
-def _span(values: Values, span: slice) -> Values:
-    return values.each(lambda vector: vector[span])
+    return found.with_values(rearranged(tracker, node, found.values))
