@@ -81,8 +81,8 @@ def make_plan(tracker: Tracker, selection: Selection, *, with_sizes: bool = Fals
                 _merge(tracker, reader, selection.carriers.get(number, {}), plan)
     for grouped in tracker.grouped:
         goes = selection.goes(grouped.units)
-        if goes.any():
-            plan.groups[grouped.weight.rpartition(".")[0]] = int((~goes).sum())
+        if goes.any() and grouped.owner is not None:
+            plan.groups[grouped.owner] = int((~goes).sum())
     for stated in tracker.stated if with_sizes else ():
         goes = selection.goes(stated.units)
         if goes.any():

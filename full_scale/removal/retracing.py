@@ -16,7 +16,7 @@ from full_scale.removal.analysis.channels import Tracker, describe
 from full_scale.removal.analysis.graph import TracedNetwork, argument, operation, shape, source
 from full_scale.removal.plan import Plan, Selection
 
-SIZED = {"view": "size", "_unsafe_view": "size", "reshape": "shape", "expand": "size"}
+SIZED = {"view": "size", "_unsafe_view": "size", "reshape": "shape", "expand": "size", "repeat": "repeats"}
 """Operations that state the sizes of what they put out → the argument; only the size of the channel axis may change."""
 
 
@@ -49,7 +49,7 @@ class _Comparison:
             for reader in tracker.readers
             if (owner := reader.weight.rpartition(".")[0]) in plan.biases
         }
-        self.groups = {f"{owner}.weight".lstrip("."): number for owner, number in plan.groups.items()}
+        self.groups = {grouped.node: int((~selection.goes(grouped.units)).sum()) for grouped in tracker.grouped}
 
     def same(self, a: fx.Node, b: fx.Node) -> bool:
         self.partners[a.name] = b.name
@@ -65,8 +65,7 @@ class _Comparison:
         if name == "bias" and a in self.made:
             return isinstance(new, fx.Node) and self.smaller.names.get(new.name) == self.made[a]
         if name == "groups":
-            weight = getattr(argument(a, "weight"), "name", "")
-            old = self.groups.get(self.tracker.traced.names.get(weight, ""), old)
+            old = self.groups.get(a, old)
         state = self.tracker.state(a)
         if state is not None and name == SIZED.get(operation(a)):
             old, new = ([*sizes[: state.axis], *sizes[state.axis + 1 :]] for sizes in (old, new))

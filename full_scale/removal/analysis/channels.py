@@ -56,9 +56,13 @@ class Reader:
 
 @dataclass(frozen=True)
 class Grouped:
-    """A convolution with groups, which loses whole groups only: `units` has one unit a group."""
+    """A convolution with groups, which loses whole groups only: `units` has one unit a group.
 
-    weight: str
+    `owner` is the name of the module whose attribute `groups` says how many there are; None where the code counts them.
+    """
+
+    node: fx.Node
+    owner: str | None
     units: Units
 
 

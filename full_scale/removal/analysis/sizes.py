@@ -26,7 +26,11 @@ from full_scale.removal.analysis.untouched import untouched
 FREE = ("size", "groups", "stride")
 """Arguments that state sizes of channels; what follows from these is seen in the graph for one size."""
 
-CUTTING = (torch.ops.aten.slice.Tensor, torch.ops.aten.split.Tensor, torch.ops.aten.split_with_sizes.default)
+CUTTING = (
+    *(torch.ops.aten.slice.Tensor, torch.ops.aten.split.Tensor, torch.ops.aten.split_with_sizes.default),
+    torch.ops.aten.repeat.default,
+)
+"""Operations that are told where to cut an axis, or how often to repeat it."""
 
 SIZES_TRIED = (*range(1, 65), *range(67, 600, 7))
 """Sizes for which two sets of conditions are compared."""
@@ -66,7 +70,7 @@ def _holds_tensors(value: Any) -> bool:
 
 def _is_of_known_sizes(given: dict[str, Any]) -> bool:
     """Whether no size of images decides where an axis is cut: then the graph for one size says it."""
-    sizes = tree_leaves([given[name] for name in ("start", "end", "split_size", "split_sizes") if name in given])
+    sizes = tree_leaves([given[name] for name in ("start", "end", "split_size", "split_sizes", "repeats") if name in given])
     return all(isinstance(number, int) for number in (given["self"].shape[given.get("dim", 0)], *sizes) if number is not None)
 
 

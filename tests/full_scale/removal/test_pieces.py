@@ -1,11 +1,14 @@
 """Channels that are cut into pieces, joined or spread: what goes, and what the code's own numbers forbid."""
 
+from typing import ClassVar
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from full_scale.removal import load, save, shrink
+from full_scale.removal.assessment import ALIVE
 from full_scale.removal.selection import KEPT_EQUAL
 from full_scale.removal.shrinking import REFUSED
 from tests.full_scale.removal.structures import DEAD, Chain, block, with_dead
@@ -15,7 +18,7 @@ from tests.full_scale.removal.test_shrink import IMAGES, gap
 class CrossStage(nn.Module):
     """Halves, of which one goes through residual blocks and all are joined, as in C2f."""
 
-    CUTS = {
+    CUTS: ClassVar = {
         "chunk": lambda self, x: x.chunk(2, 1),
         "split by an attribute": lambda self, x: x.split((self.width, self.width), 1),
         "slices": lambda self, x: (x[:, : x.shape[1] // 2], x[:, -(x.shape[1] // 2) :]),
@@ -39,7 +42,7 @@ class CrossStage(nn.Module):
 class Partial(nn.Module):
     """A block on some of the channels, the others as they are."""
 
-    CUTS = {
+    CUTS: ClassVar = {
         "attribute": lambda self, x: (x[:, : self.width], x[:, self.width :]),
         "list": lambda self, x: x.split(self.widths, 1),
         "hard-coded": lambda self, x: (x[:, :2], x[:, 2:]),
@@ -89,7 +92,7 @@ class Pixels(nn.Module):
 class Decoder(nn.Module):
     """Features of a linear map become maps of 4 × 4; the first two of these are dead."""
 
-    VIEWS = {
+    VIEWS: ClassVar = {
         "-1": lambda self, x: x.view(len(x), -1, 4, 4),
         "size of a module": lambda self, x: x.view(-1, self.up[0].in_channels, 4, 4),
         "attribute": lambda self, x: x.reshape(-1, self.width, 4, 4),
@@ -141,8 +144,8 @@ def test_what_is_cut_joined_or_spread_goes(name, shift):
     network = dead_also(with_dead(build, shift), shift or 0.0).double()
     smaller, report = shrink(network, IMAGES[:1].double())
     assert not report.features["reason"].str.startswith(REFUSED).any()
-    found = report.features.query("layer == @layer and removable")
-    assert len(found) == count if shift == 0 else len(found) > 0
+    found = report.features[report.features["layer"] == layer]["removable"].sum()
+    assert found == count if shift == 0 else found > 0
     for images in (IMAGES, 100 * torch.randn(1, 3, 18, 22), -30 * torch.rand(2, 3, 12, 12)):
         assert gap(network, smaller, images) <= 1e-10
 
@@ -158,7 +161,7 @@ def test_what_is_cut_joined_or_spread_goes(name, shift):
 def test_numbers_in_the_code_are_found_and_respected(build, layer):
     network = dead_also(with_dead(build, 0.0), 0.0).double()
     smaller, report = shrink(network, IMAGES.double())
-    dead = report.features.query("layer == @layer and kind != 'alive'")
+    dead = report.features[(report.features["layer"] == layer) & (report.features["kind"] != ALIVE)]
     assert len(dead) > 0
     assert not dead["removable"].any()
     assert smaller.second[0].out_channels == 8 - DEAD

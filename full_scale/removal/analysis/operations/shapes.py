@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import fx
 
@@ -12,7 +13,7 @@ from full_scale.removal.analysis.channels import Channels, Tracker, describe, re
 from full_scale.removal.analysis.graph import argument, operation, shape, source
 from full_scale.removal.analysis.operations.common import followed, rearranged, unknown
 from full_scale.removal.analysis.operations.pieces import joined
-from full_scale.removal.analysis.values import Values, concatenated, either
+from full_scale.removal.analysis.values import UNIFORM, Values, concatenated, either
 
 
 def view(tracker: Tracker, node: fx.Node) -> Channels | None:
@@ -89,13 +90,14 @@ def cat(tracker: Tracker, node: fx.Node) -> Channels | None:
     if first is None or (first.axis != axis and any(s is None or s.axis != first.axis for s in states)):
         return unknown(tracker, node)
     if first.axis != axis:
-        return _joined(tracker, [state for state in states if state is not None])
+        return tied_together(tracker, [state for state in states if state is not None])
     found = [tracker.channels(part, axis) for part in parts]
     units = [unit for part in found for unit in part.units]
     return Channels(axis, repeated(units, 1), concatenated([part.values for part in found]))
 
 
-def _joined(tracker: Tracker, states: list[Channels]) -> Channels:
+def tied_together(tracker: Tracker, states: list[Channels]) -> Channels:
+    """Tie the channels of several tensors that are joined along another axis."""
     result = states[0]
     for other in states[1:]:
         tracker.tie(result.units, other.units)
@@ -104,25 +106,57 @@ def _joined(tracker: Tracker, states: list[Channels]) -> Channels:
 
 
 def pad(tracker: Tracker, node: fx.Node) -> Channels | None:
-    """The channels after a border was added; zeros make a pattern, channels of zeros are new and stay."""
+    """Follow the channels after a border of one number was added, which makes a pattern; new channels of zeros stay."""
     found, amounts = followed(tracker, node), argument(node, "pad")
     if argument(node, "mode") not in (None, "constant"):
         return reflected(tracker, node)
-    number = argument(node, "value") or 0
-    if found is None or number != 0:
+    number = float(argument(node, "value") or 0)
+    if found is None:
         return unknown(tracker, node)
     ndim = len(shape(node))
     around = {ndim - 1 - i // 2: (amounts[i], amounts[i + 1]) for i in range(0, len(amounts), 2)}
     before, after = around.pop(found.axis, (0, 0))
-    if before < 0 or after < 0:
+    if before < 0 or after < 0 or (number != 0 and before + after > 0):
         return unknown(tracker, node)
     values, amounts = found.values, [amount for pair in around.values() for amount in pair]
-    if any(amounts):
-        pattern = tracker.pattern(node, values.pattern, borders=max(amounts) > 0)
-        values = Values.bounded(values.low.clamp(max=0), values.high.clamp(min=0)).with_constants(values.constant, pattern)
+    if any(amounts) and not _is_ignored(node, number, around):
+        values = _bordered(tracker, node, values, number, max(amounts) > 0)
     if not before and not after:
         return found.with_values(values)
     return _with_zero_channels(tracker, node, found.with_values(values), before, after)
+
+
+def _is_ignored(node: fx.Node, number: float, around: dict[int, tuple[int, int]]) -> bool:
+    """Whether only maxima of windows read a border of −∞, each of which holds a number from within."""
+    if number != -math.inf:
+        return False
+    for reader in node.users:
+        size = argument(reader, "kernel_size") if operation(reader).startswith("max_pool") else ()
+        first = len(shape(node)) - len(size)
+        reached = [max(around.get(axis, (0, 0))) < length for axis, length in enumerate(size, first)]
+        plain = bool(size) and not any(argument(reader, "padding")) and all(step == 1 for step in argument(reader, "dilation"))
+        if not plain or not all(reached) or any(max(pair) > 0 for axis, pair in around.items() if axis < first):
+            return False
+    return True
+
+
+def _bordered(tracker: Tracker, node: fx.Node, values: Values, number: float, borders: bool) -> Values:
+    """The values with a border; constants make the same map only where they are the same, unless the border is 0."""
+    if not borders:
+        return rearranged(tracker, node, values)
+    bounds = Values.bounded(values.low.clamp(max=number), values.high.clamp(min=number))
+    if number == 0:
+        return bounds.with_constants(values.constant, tracker.pattern(node, values.pattern, borders=True))
+    constant, pattern = torch.full_like(values.constant, torch.nan), torch.zeros_like(values.pattern)
+    for index in np.flatnonzero(values.is_uniform.numpy()).tolist():
+        inside = float(values.constant[index])
+        if inside == number:
+            constant[index] = inside
+        elif math.isfinite(number):
+            key = f"{node.name} around {inside!r}"
+            constant[index] = inside or number
+            pattern[index] = tracker.patterns.setdefault((key, UNIFORM), len(tracker.patterns) + 1)
+    return bounds.with_constants(constant, pattern)
 
 
 def _with_zero_channels(tracker: Tracker, node: fx.Node, found: Channels, before: int, after: int) -> Channels:
