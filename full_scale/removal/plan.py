@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, fx, nn
 from torch.nn.modules.conv import _ConvNd
 
-from full_scale.removal.analysis.channels import Reader, Tracker
+from full_scale.removal.analysis.channels import Reader, Stated, Tracker
 from full_scale.removal.analysis.graph import argument, module_of, operation, shape
 from full_scale.removal.analysis.values import UNIFORM
 
@@ -44,6 +45,7 @@ class Plan:
         additions: parameter or buffer → what is added to it, in the old numbering.
         biases: convolution or linear map without bias → the bias it gets, in the new numbering.
         groups: convolution → its new number of groups.
+        sizes: module → attribute → its new value.
     """
 
     keep: dict[str, dict[int, Tensor]]
@@ -51,6 +53,7 @@ class Plan:
     additions: dict[str, Tensor]
     biases: dict[str, Tensor]
     groups: dict[str, int]
+    sizes: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def changed(self) -> set[str]:
@@ -63,8 +66,11 @@ class Plan:
         return not self.keep
 
 
-def make_plan(tracker: Tracker, selection: Selection) -> Plan:
-    """The changes that remove what is selected."""
+def make_plan(tracker: Tracker, selection: Selection, *, with_sizes: bool = False) -> Plan:
+    """The changes that remove what is selected.
+
+    With `with_sizes`, also of attributes that may state sizes, as `self.width` in x.split(self.width, 1) does.
+    """
     keep: dict[str, dict[int, Tensor]] = {}
     for slot in tracker.slots:
         goes = selection.goes(slot.units)
@@ -80,9 +86,24 @@ def make_plan(tracker: Tracker, selection: Selection) -> Plan:
                 _merge(tracker, reader, selection.carriers.get(number, {}), plan)
     for grouped in tracker.grouped:
         goes = selection.goes(grouped.units)
+        if goes.any() and grouped.owner is not None:
+            plan.groups[grouped.owner] = int((~goes).sum())
+    for stated in tracker.stated if with_sizes else ():
+        goes = selection.goes(stated.units)
         if goes.any():
-            plan.groups[grouped.weight.rpartition(".")[0]] = int((~goes).sum())
+            _state(tracker, stated, int((~goes).sum()), plan)
     return plan
+
+
+def _state(tracker: Tracker, stated: Stated, size: int, plan: Plan) -> None:
+    changed = plan.sizes.setdefault(stated.module, {})
+    value: Any = size
+    if stated.place is not None:
+        whole = changed.get(stated.attribute, getattr(tracker.traced.module.get_submodule(stated.module), stated.attribute))
+        entries = [*whole]
+        entries[stated.place] = size
+        value = type(whole)(entries) if type(whole) in (list, tuple) else whole
+    changed[stated.attribute] = value
 
 
 def fold_target(tracker: Tracker, reader: Reader) -> tuple[str, float] | None:

@@ -13,11 +13,15 @@ import torch
 from torch import Tensor, fx
 
 from full_scale.removal.analysis.channels import Tracker, describe
-from full_scale.removal.analysis.graph import TracedNetwork, argument, operation
+from full_scale.removal.analysis.graph import TracedNetwork, argument, operation, shape, source
 from full_scale.removal.plan import Plan, Selection
 
-SIZED = {"view": "size", "_unsafe_view": "size", "reshape": "shape", "expand": "size"}
+SIZED = {"view": "size", "_unsafe_view": "size", "reshape": "shape", "expand": "size", "repeat": "repeats"}
 """Operations that state the sizes of what they put out → the argument; only the size of the channel axis may change."""
+
+
+CUTTING = {("slice", "start"), ("slice", "end"), ("split", "split_size"), ("split_with_sizes", "split_sizes")}
+"""Operations that cut an axis → the arguments that say where; those of the channel axis may change."""
 
 
 def unlike(tracker: Tracker, selection: Selection, plan: Plan, smaller: TracedNetwork) -> str | None:
@@ -45,7 +49,7 @@ class _Comparison:
             for reader in tracker.readers
             if (owner := reader.weight.rpartition(".")[0]) in plan.biases
         }
-        self.groups = {f"{owner}.weight".lstrip("."): number for owner, number in plan.groups.items()}
+        self.groups = {grouped.node: int((~selection.goes(grouped.units)).sum()) for grouped in tracker.grouped}
 
     def same(self, a: fx.Node, b: fx.Node) -> bool:
         self.partners[a.name] = b.name
@@ -61,14 +65,27 @@ class _Comparison:
         if name == "bias" and a in self.made:
             return isinstance(new, fx.Node) and self.smaller.names.get(new.name) == self.made[a]
         if name == "groups":
-            weight = getattr(argument(a, "weight"), "name", "")
-            old = self.groups.get(self.tracker.traced.names.get(weight, ""), old)
+            old = self.groups.get(a, old)
         state = self.tracker.state(a)
         if state is not None and name == SIZED.get(operation(a)):
             old, new = ([*sizes[: state.axis], *sizes[state.axis + 1 :]] for sizes in (old, new))
-        elif state is not None and operation(a) == "slice" and argument(a, "dim") % len(_shapes(a)[0]) == state.axis:
-            return name in ("start", "end") or self._equal(old, new)  # all channels, as the sizes say
+        elif (operation(a), name) in CUTTING and self._cuts_channels(a):
+            return self._cuts_alike(a, name, old, new)
         return self._equal(old, new)
+
+    def _cuts_channels(self, a: fx.Node) -> bool:
+        state = self.tracker.state(source(a))
+        return state is not None and argument(a, "dim") % len(shape(source(a))) == state.axis
+
+    def _cuts_alike(self, a: fx.Node, name: str, old: Any, new: Any) -> bool:
+        """Whether channels are cut between the same ones; of all pieces the sizes say it, which are compared elsewhere."""
+        if operation(a) != "slice":
+            return all(state is not None for state in self.tracker.states[a])
+        state = self.tracker.state(source(a))
+        assert state is not None
+        stays = ~self.selection.goes(state.units)
+        before, after = (_place(place, name, length) for place, length in ((old, len(stays)), (new, stays.sum())))
+        return bool(stays[:before].sum() == after)
 
     def _equal(self, a: Any, b: Any) -> bool:
         if isinstance(a, list | tuple):
@@ -100,6 +117,12 @@ class _Comparison:
             if wanted != list(new):
                 return False
         return True
+
+
+def _place(number: int | None, name: str, length: int) -> int:
+    """Where the start or the end of a slice is on an axis of this length."""
+    missing = 0 if name == "start" else length
+    return slice(missing if number is None else number).indices(length)[1]
 
 
 def _arguments(node: fx.Node) -> list[tuple[str, Any]]:

@@ -12,6 +12,7 @@ from full_scale.removal.plan import Selection, fold_target
 
 KEPT_LAST = "kept because its layer would be empty without it"
 KEPT_CARRIER = "kept to carry the constants of its layer across zero padding"
+KEPT_EQUAL = "kept so that the pieces that its channels are cut into stay in proportion"
 NOT_ASKED = "not asked for"
 SMALLEST_RATIO = 0.1
 """A constant is merged only onto one at least this share of its size, so that no weight grows by rounding errors."""
@@ -41,7 +42,7 @@ def select(
     for number, reader in enumerate(tracker.readers):
         if fold_target(tracker, reader) is None:
             _choose_carriers(selection, number, reader.channels)
-    _keep_multiples(tracker, selection, multiple_of)
+    _keep_fitting(tracker, selection, multiple_of)
     for number, carriers in selection.carriers.items():
         units = tracker.readers[number].channels.units
         selection.carriers[number] = {index: to for index, to in carriers.items() if selection.goes(units[index])}
@@ -96,16 +97,38 @@ def _places(selection: Selection, channels: Channels) -> np.ndarray:
     return places
 
 
-def _keep_multiples(tracker: Tracker, selection: Selection, multiple_of: int) -> None:
-    """Takes back channels until no parameter is empty, and each of its axes a multiple where there are enough."""
+def _keep_fitting(tracker: Tracker, selection: Selection, multiple_of: int) -> None:
+    """Takes back channels until no parameter is empty, each of its axes a multiple where there are enough, and pieces fit."""
     changed = True
     while changed:
-        changed = False
-        for slot in tracker.slots:
-            goes = selection.goes(slot.units)
-            kept = int((~goes).sum())
-            wanted = min(len(goes), max(1, -(-kept // multiple_of) * multiple_of))
-            if kept < wanted and goes.any():
-                reason = KEPT_LAST if not kept else f"kept to make the channels a multiple of {multiple_of}"
-                selection.keep(int(selection.components[slot.units[goes.argmax()]]), reason)
+        changed = _keep_multiples(tracker, selection, multiple_of) | _keep_proportions(tracker, selection)
+
+
+def _keep_multiples(tracker: Tracker, selection: Selection, multiple_of: int) -> bool:
+    changed = False
+    for slot in tracker.slots:
+        goes = selection.goes(slot.units)
+        kept = int((~goes).sum())
+        wanted = min(len(goes), max(1, -(-kept // multiple_of) * multiple_of))
+        if kept < wanted and goes.any():
+            reason = KEPT_LAST if not kept else f"kept to make the channels a multiple of {multiple_of}"
+            selection.keep(int(selection.components[slot.units[goes.argmax()]]), reason)
+            changed = True
+    return changed
+
+
+def _keep_proportions(tracker: Tracker, selection: Selection) -> bool:
+    """Takes back one component of each piece that loses more than its share; first those with the fewest channels."""
+    changed = False
+    for pieces in tracker.proportions:
+        lengths = np.array([len(piece) for piece in pieces])
+        weights = lengths // np.gcd.reduce(lengths)
+        lost = np.array([selection.goes(piece).sum() for piece in pieces])
+        share = (lost // weights).min()
+        for piece, surplus in zip(pieces, lost - share * weights, strict=True):
+            if surplus > 0:
+                going = selection.components[piece[selection.goes(piece)]]
+                found, counts = np.unique(going, return_counts=True)
+                selection.keep(int(found[counts.argmin()]), KEPT_EQUAL)
                 changed = True
+    return changed

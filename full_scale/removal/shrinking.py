@@ -188,16 +188,20 @@ def remove(
 def plan_that_runs(proof: Proof, tracker: Tracker, multiple_of: int, only: np.ndarray | None) -> tuple[Selection, Plan]:
     """The largest selection that the network's own code stands: what fixes sizes in code is found and left alone."""
 
-    def planned(banned: dict[int, str]) -> tuple[Selection, Plan]:
+    def tried(banned: dict[int, str]) -> tuple[Selection, Plan, str | None]:
+        """What can go but for the banned, and why the code does not stand it, also not with other sizes in attributes."""
         selection = select(tracker, multiple_of=multiple_of, only=only, banned=stays | banned)
-        return selection, make_plan(tracker, selection)
+        plans = [make_plan(tracker, selection, with_sizes=with_sizes) for with_sizes in (False, True)]
+        problem = problem_of(selection, plans[0])
+        if problem is not None and plans[1].sizes and problem_of(selection, plans[1]) is None:
+            return selection, plans[1], None
+        return selection, plans[0], problem
 
     def problem_of(selection: Selection, plan: Plan) -> str | None:
         return proof.problem(plan) or proof.problem_of_code(plan, tracker, selection)
 
     stays: dict[int, str] = {}
-    selection, plan = planned({})
-    problem = problem_of(selection, plan)
+    selection, plan, problem = tried({})
     if problem is None:
         return selection, plan
     if proof.problem(Plan({}, {}, {}, {}, {})) is not None:
@@ -210,7 +214,7 @@ def plan_that_runs(proof: Proof, tracker: Tracker, multiple_of: int, only: np.nd
     def culprits(suspects: list[list[int]]) -> dict[int, str]:
         allowed = {component for group in suspects for component in group}
         others = {int(c): REFUSED for c in np.flatnonzero(wanted) if int(c) not in allowed}
-        found = problem_of(*planned(others))
+        *_, found = tried(others)
         if found is None:
             return {}
         if len(suspects) == 1:
@@ -219,8 +223,7 @@ def plan_that_runs(proof: Proof, tracker: Tracker, multiple_of: int, only: np.nd
         return culprits(suspects[:half]) | culprits(suspects[half:])
 
     banned = culprits(groups)
-    selection, plan = planned(banned)
-    problem = problem_of(selection, plan)
+    selection, plan, problem = tried(banned)
     if problem is not None:
         raise UserError(f"the network's own code does not stand the removal of any layer's features: {problem}")
     return selection, plan

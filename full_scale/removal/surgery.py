@@ -68,6 +68,8 @@ def _rebind(tensor: Tensor, values: Tensor) -> None:
 def _fit_sizes(plan: Plan, module: nn.Module) -> None:
     for owner in sorted({name.rpartition(".")[0] for name in plan.changed} | set(plan.groups)):
         adjust_sizes(module.get_submodule(owner), plan.groups.get(owner))
+    for owner, sizes in plan.sizes.items():
+        vars(module.get_submodule(owner)).update(sizes)
 
 
 def _changed(plan: Plan, name: str, tensor: Tensor) -> Tensor:

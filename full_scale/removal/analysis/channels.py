@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
-from torch import Tensor, fx
+from torch import Tensor, fx, nn
 
-from full_scale.removal.analysis.graph import TracedNetwork, module_of, operation, shape
+from full_scale.removal.analysis.graph import TracedNetwork, caller, module_of, operation, shape
 from full_scale.removal.analysis.values import UNIFORM, Values
 
 Units = np.ndarray
@@ -56,9 +56,23 @@ class Reader:
 
 @dataclass(frozen=True)
 class Grouped:
-    """A convolution with groups, which loses whole groups only: `units` has one unit a group."""
+    """A convolution with groups, which loses whole groups only: `units` has one unit a group.
 
-    weight: str
+    `owner` is the name of the module whose attribute `groups` says how many there are; None where the code counts them.
+    """
+
+    node: fx.Node
+    owner: str | None
+    units: Units
+
+
+@dataclass(frozen=True)
+class Stated:
+    """An attribute of a module that may state how many units there are; of a list or tuple, the entry at `place`."""
+
+    module: str
+    attribute: str
+    place: int | None
     units: Units
 
 
@@ -72,6 +86,8 @@ class Tracker:
     slots: list[Slot] = field(default_factory=list)
     readers: list[Reader] = field(default_factory=list)
     grouped: list[Grouped] = field(default_factory=list)
+    proportions: list[list[Units]] = field(default_factory=list)
+    stated: list[Stated] = field(default_factory=list)
     count: int = 0
     ties: list[tuple[Units, Units]] = field(default_factory=list)
     locks: list[tuple[Units, str]] = field(default_factory=list)
@@ -89,6 +105,27 @@ class Tracker:
     def lock(self, units: Units, reason: str) -> None:
         """These channels stay."""
         self.locks.append((units, reason))
+
+    def cut(self, node: fx.Node, pieces: list[Units], stated: list[Units]) -> None:
+        """Let the pieces of an axis lose channels in proportion to their lengths, as code that halves it cuts.
+
+        Pieces of several lengths may lose any number where attributes hold how many `stated` channels there are.
+        """
+        pieces = [piece for piece in pieces if len(piece)]
+        in_attributes = [self.state_size(node, units) for units in stated]
+        if len({len(piece) for piece in pieces}) == 1 or not all(in_attributes):
+            self.proportions.append(pieces)
+
+    def state_size(self, node: fx.Node, units: Units) -> bool:
+        """Note the attributes of the calling module that hold the number of these units; return whether there are any."""
+        path, found = caller(node), False
+        for attribute, place in _holding(self.traced.module.get_submodule(path), len(units)):
+            for other in self.stated:
+                if (other.module, other.attribute, other.place) == (path, attribute, place):
+                    self.proportions.append([other.units, units])
+            self.stated.append(Stated(path, attribute, place, units))
+            found = True
+        return found
 
     def state(self, node: object) -> Channels | None:
         """What is known of the channels of a tensor; None where nothing is."""
@@ -164,6 +201,17 @@ def describe(node: fx.Node) -> str:
     if node.op == "placeholder":
         return f"the input {node.name}"
     return f"{operation(node) or node.name} in {module_of(node)}"
+
+
+def _holding(module: nn.Module, number: int) -> Iterator[tuple[str, int | None]]:
+    """The attributes of a module that are a number, and entries of those that are lists or tuples."""
+    if type(module).__module__.startswith("torch.nn."):
+        return  # these follow from the weights
+    for name, value in vars(module).items():
+        if type(value) is int and value == number:
+            yield name, None
+        elif isinstance(value, list | tuple):
+            yield from ((name, place) for place, entry in enumerate(value) if type(entry) is int and entry == number)
 
 
 def repeated(units: Iterable[int], times: int) -> Units:

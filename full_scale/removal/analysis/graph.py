@@ -254,6 +254,10 @@ def is_tensor(node: Any) -> bool:
 
 def module_of(node: fx.Node) -> str:
     """The name of the innermost module that called an operation, or the operation's own name."""
+    return caller(node) or node.name
+
+
+def caller(node: fx.Node) -> str:
+    """The name of the innermost module that called an operation, "" for the network itself."""
     stack = node.meta.get("nn_module_stack") or {}
-    paths = [entry[0] for entry in stack.values()]
-    return str(paths[-1]) if paths and paths[-1] else node.name
+    return next((str(entry[0]) for entry in reversed(stack.values())), "")

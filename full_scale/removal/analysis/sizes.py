@@ -18,12 +18,19 @@ from torch._dynamo.source import ConstantSource
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv, StatelessSymbolicContext
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from full_scale.removal.analysis.graph import Inputs, in_plain_order, quiet, structural_copy
 from full_scale.removal.analysis.untouched import untouched
 
 FREE = ("size", "groups", "stride")
 """Arguments that state sizes of channels; what follows from these is seen in the graph for one size."""
+
+CUTTING = (
+    *(torch.ops.aten.slice.Tensor, torch.ops.aten.split.Tensor, torch.ops.aten.split_with_sizes.default),
+    torch.ops.aten.repeat.default,
+)
+"""Operations that are told where to cut an axis, or how often to repeat it."""
 
 SIZES_TRIED = (*range(1, 65), *range(67, 600, 7))
 """Sizes for which two sets of conditions are compared."""
@@ -50,8 +57,8 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         given = dict(zip((formal.name for formal in func._schema.arguments), args, strict=False)) | (kwargs or {})
         plain = {name: str(value) for name, value in given.items() if name not in FREE and not _holds_tensors(value)}
-        if func is torch.ops.aten.slice.Tensor and _is_whole(given):
-            plain = {"dim": plain["dim"]}
+        if func in CUTTING and _is_of_known_sizes(given):
+            plain = {name: value for name, value in plain.items() if name in ("dim", "step")}
         self.calls.append((str(func), tuple(f"{name}={value}" for name, value in plain.items())))
         with contextlib.nullcontext() if "size" in given else self.environment.suppress_guards():
             return func(*args, **(kwargs or {}))
@@ -61,11 +68,10 @@ def _holds_tensors(value: Any) -> bool:
     return isinstance(value, Tensor) or (isinstance(value, list | tuple) and any(isinstance(part, Tensor) for part in value))
 
 
-def _is_whole(given: dict[str, Any]) -> bool:
-    """Whether a slice is of an axis of known length, and takes all of it: that of the channels, however many they are."""
-    length, start, end = given["self"].shape[given.get("dim", 0)], given.get("start"), given.get("end")
-    known = all(isinstance(number, int) for number in (length, start or 0, end or 0))
-    return known and (start or 0) in (0, -length) and (end is None or end >= length) and given.get("step", 1) == 1
+def _is_of_known_sizes(given: dict[str, Any]) -> bool:
+    """Whether no size of images decides where an axis is cut: then the graph for one size says it."""
+    sizes = tree_leaves([given[name] for name in ("start", "end", "split_size", "split_sizes", "repeats") if name in given])
+    return all(isinstance(number, int) for number in (given["self"].shape[given.get("dim", 0)], *sizes) if number is not None)
 
 
 @torch.no_grad()

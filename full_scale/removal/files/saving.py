@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,16 @@ def _safetensors() -> Any:
 
 
 def _description(part: nn.Module) -> dict[str, Any]:
-    return {"class": type(part).__name__} | {field: getattr(part, field) for field in _size_fields(part)}
+    sizes = {field: getattr(part, field) for field in _size_fields(part)}
+    return {"class": type(part).__name__} | sizes | {"attributes": dict(_own_sizes(part))}
+
+
+def _own_sizes(part: nn.Module) -> Iterator[tuple[str, Any]]:
+    """Whole numbers, and lists and tuples of them, that the user's code holds: some may be sizes."""
+    for name, value in vars(part).items():
+        entries = value if type(value) in (list, tuple) else [value]
+        if entries and all(type(entry) is int for entry in entries) and not type(part).__module__.startswith("torch.nn."):
+            yield name, value
 
 
 def _size_fields(part: nn.Module) -> tuple[str, ...]:
@@ -105,9 +114,20 @@ def load(path: str | Path, into: nn.Module | Callable[[], nn.Module]) -> nn.Modu
             raise UserError(f"{path} was saved from another network: {name or 'the whole'} is {found} here and {wanted} there")
     _put_all(model, tensors, header["same"], str(path))
     for name, part in model.named_modules():
-        groups = header["modules"][name].get("groups")
-        adjust_sizes(part, groups)
+        saved = header["modules"][name]
+        adjust_sizes(part, saved.get("groups"))
+        _restate(part, saved.get("attributes", {}))
     return model
+
+
+def _restate(part: nn.Module, attributes: dict[str, Any]) -> None:
+    """Puts the sizes that the saved network's attributes held in the place of those of the same kind."""
+    for name, value in list(_own_sizes(part)):
+        saved = attributes.get(name)
+        if type(saved) is int and type(value) is int:
+            setattr(part, name, saved)
+        elif type(saved) is list and type(value) is not int and all(type(entry) is int for entry in saved):
+            setattr(part, name, type(value)(saved))
 
 
 def _read(file: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -125,6 +145,7 @@ def _read(file: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         header = parse_json(text or "{}")
         known = header["format"] == FORMAT and all(isinstance(part["class"], str) for part in header["modules"].values())
         tensors = torch_side.load_file(str(file))
+        known = known and all(isinstance(part.get("attributes", {}), dict) for part in header["modules"].values())
         known = known and set(header["same"].values()) <= set(tensors)
     except (ValueError, TypeError, KeyError, AttributeError, safetensors.SafetensorError):
         known = False

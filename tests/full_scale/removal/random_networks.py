@@ -1,5 +1,6 @@
 """Small random networks of everything that removal covers, with random dead features."""
 
+import math
 import random
 
 import torch
@@ -179,9 +180,51 @@ class RandomNetwork(nn.Module):
         if channels % 2 == 0:
             self.add(lambda x: x.chunk(2, 1)[1], (source,), channels // 2, pixels)
 
+    def crossed(self):
+        """Halves, of which one goes through more, as in a cross stage."""
+        source = self.block(self.any(), 2 * self.random.choice((2, 3, 4)), kernel=1, stride=1)
+        half, pixels = self.tensors[source][0] // 2, self.tensors[source][1]
+        one = self.add(
+            self.random.choice((lambda x: x.chunk(2, 1)[0], lambda x: x[:, : x.shape[1] // 2])), (source,), half, pixels
+        )
+        other = self.add(lambda x: x.chunk(2, 1)[1], (source,), half, pixels)
+        inner = self.block(other, half, kernel=1, stride=1)
+        if self.tensors[inner][1] == pixels:
+            joined = self.add(lambda *parts: torch.cat(parts, 1), (one, other, inner), 3 * half, pixels)
+            self.convolution(joined, kernel=1)
+
+    def shuffled(self):
+        """Four channels to one of twice the sides, or back."""
+        source = self.any()
+        channels, pixels = self.tensors[source]
+        if pixels <= 6:
+            source = self.block(source, 4 * self.random.choice((2, 3)), kernel=1, stride=1)
+            channels, pixels = self.tensors[source]
+            self.module(nn.PixelShuffle(2), source, channels // 4, 2 * pixels)
+        elif pixels % 2 == 0 and channels <= 8:
+            self.module(nn.PixelUnshuffle(2), source, 4 * channels, pixels // 2)
+
+    def chosen(self):
+        """Numbers chosen, moved or compared in each channel alone."""
+        source = self.any()
+        channels, pixels = self.tensors[source]
+        functions = (
+            lambda x: torch.maximum(x, 0.3 - x),
+            lambda x: torch.where(x > 0.2, x, 2 * x),
+            lambda x: torch.stack([x, 2 * x], 1).amin(1),
+            lambda x: x * x.sum((2, 3), keepdim=True) / 50,
+            lambda x: x.flip((1, 3)).roll(1, 2),
+            lambda x: x / (1 + x.norm(dim=(2, 3), keepdim=True)),
+            lambda x: F.softshrink(x, 0.2) / (1 + x.std((2, 3), keepdim=True)),
+            lambda x: F.max_pool2d(F.pad(x, (1, 1, 1, 1), value=-math.inf), 3, 1),
+            lambda x: F.avg_pool2d(F.pad(x, (1, 1, 1, 1), value=0.5), 3, 1),
+        )
+        self.add(self.random.choice(functions), (source,), channels, pixels)
+
     STEPS = (
         *(plain, plain, plain, plain, plain, preactivated, grouped, residual, residual),
         *(gated, joined, joined, pooled, enlarged, bordered, scaled, cut),
+        *(crossed, shuffled, chosen),
     )
 
     def head(self, source):

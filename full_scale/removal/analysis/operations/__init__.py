@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from full_scale.removal.analysis.operations import contractions, pointwise, pooling, shapes
+from full_scale.removal.analysis.operations import choices, contractions, pieces, pointwise, pooling, positions, shapes
 
 Operation = Callable[..., Any]
 
@@ -20,6 +20,10 @@ OPERATIONS: dict[str, Operation] = {
     "linear": contractions.linear,
     **dict.fromkeys(pointwise.UNARY, pointwise.unary),
     **dict.fromkeys(("add", "sub", "mul", "div"), pointwise.binary),
+    **dict.fromkeys(choices.COMPARISONS, choices.comparison),
+    **dict.fromkeys(("maximum", "minimum", "max", "min"), choices.extreme),
+    "where": choices.where,
+    "masked_fill": choices.masked_fill,
     "prelu": pointwise.prelu,
     **dict.fromkeys(("_native_batch_norm_legit_no_training", "_native_batch_norm_legit"), pointwise.batch_norm),
     **dict.fromkeys(("clone", "alias", "detach", "contiguous", "dropout", "_to_copy", "lift_fresh_copy"), pointwise.same),
@@ -29,9 +33,22 @@ OPERATIONS: dict[str, Operation] = {
     "cat": shapes.cat,
     **dict.fromkeys(("pad", "constant_pad_nd"), shapes.pad),
     **dict.fromkeys((f"{kind}_pad{n}d" for kind in ("reflection", "replication") for n in (1, 2, 3)), shapes.reflected),
-    **dict.fromkeys(("slice", "select"), shapes.part),
-    **dict.fromkeys(("split", "split_with_sizes", "chunk"), shapes.split),
+    **dict.fromkeys(("slice", "select"), pieces.part),
+    **dict.fromkeys(("split", "split_with_sizes", "chunk"), pieces.split),
+    "glu": pieces.gated_linear_unit,
+    "pixel_shuffle": pieces.pixel_shuffle,
+    "pixel_unshuffle": pieces.pixel_unshuffle,
     **dict.fromkeys((f"max_pool{n}d" for n in (1, 2, 3)), pooling.max_pool),
+    **dict.fromkeys((f"max_pool{n}d_with_indices" for n in (2, 3)), pooling.max_pool_with_places),
+    **dict.fromkeys((f"adaptive_max_pool{n}d" for n in (1, 2, 3)), pooling.max_pool_with_places),
+    **dict.fromkeys(("max_unpool2d", "max_unpool3d"), positions.unpooled),
+    "flip": positions.flipped,
+    "roll": positions.rolled,
+    **dict.fromkeys(("repeat", "tile"), positions.repeated_whole),
+    "repeat_interleave": positions.repeated_each,
+    "stack": positions.stacked,
+    **dict.fromkeys(("sum", "linalg_vector_norm", "std", "var"), positions.reduced),
+    "im2col": positions.patches,
     **dict.fromkeys((f"avg_pool{n}d" for n in (1, 2, 3)), pooling.average_pool),
     **dict.fromkeys((f"adaptive_avg_pool{n}d" for n in (1, 2, 3)), pooling.resized),
     **dict.fromkeys(
@@ -42,8 +59,11 @@ OPERATIONS: dict[str, Operation] = {
             "upsample_linear1d",
             "upsample_bilinear2d",
             "upsample_trilinear3d",
+            *(f"_upsample_nearest_exact{n}d" for n in (1, 2, 3)),
+            "_upsample_bilinear2d_aa",
         ),
         pooling.resized,
     ),
+    **dict.fromkeys(("upsample_bicubic2d", "_upsample_bicubic2d_aa"), pooling.overshooting),
     **dict.fromkeys(("mean", "amax", "amin"), pooling.mean),
 }

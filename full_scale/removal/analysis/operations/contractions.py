@@ -4,22 +4,46 @@ from __future__ import annotations
 
 from torch import Tensor, fx
 
-from full_scale.removal.analysis.channels import Channels, Grouped, Reader, Tracker, Units, describe, repeated
-from full_scale.removal.analysis.graph import argument, shape, source
+from full_scale.removal.analysis.channels import Channels, Grouped, Reader, Tracker, Units, repeated
+from full_scale.removal.analysis.graph import argument, operation, shape, source
 from full_scale.removal.analysis.operations.common import unknown
-from full_scale.removal.analysis.values import contracted
+from full_scale.removal.analysis.values import Values, contracted
+
+REPEATING = {"expand", "repeat", "clone", "contiguous", "_to_copy", "alias"}
+"""Operations that make a weight for each channel of a single filter."""
 
 
 def convolution(tracker: Tracker, node: fx.Node) -> Channels | None:
     """New channels of a convolution; one with groups ties all channels of a group."""
     weight = argument(node, "weight")
-    if not tracker.holds(weight) or not _may_hold(tracker, argument(node, "bias")):
+    if not _may_hold(tracker, argument(node, "bias")):
         return unknown(tracker, node)
     spatial = len(shape(weight)) - 2
     axis = len(shape(node)) - spatial - 1
     padding = argument(node, "padding")
     padded = padding == "same" if isinstance(padding, str) else any(padding)
+    if not tracker.holds(weight):
+        return _same_filter(tracker, node, axis, padded)
     return _contraction(tracker, node, axis, groups=argument(node, "groups"), transposed=False, drops_taps=padded)
+
+
+def _same_filter(tracker: Tracker, node: fx.Node, axis: int, padded: bool) -> Channels | None:
+    """Follow each channel by itself through one filter that the code repeats for each of them, however many there are."""
+    inputs, weight, count = tracker.channels(source(node), axis), argument(node, "weight"), argument(node, "groups")
+    repeats, filters = [], weight
+    while operation(filters) in REPEATING and not tracker.holds(filters):
+        repeats.append(filters)
+        filters = source(filters)
+    value = tracker.value(filters) if tracker.holds(filters) else None
+    alike = value is not None and value.shape[:2] == (1, 1) and shape(weight) == (count, 1, *value.shape[2:])
+    if not alike or value is None or argument(node, "bias") is not None or count != shape(node)[axis]:
+        return unknown(tracker, node)
+    for made in repeats:
+        if shape(made)[0] == count:
+            tracker.states[made] = [Channels(0, inputs.units, Values.unknown(count))]
+    tracker.grouped.append(Grouped(node, None, inputs.units))
+    by_channel = value.flatten().expand(count, 1, 1, -1)
+    return Channels(axis, inputs.units, contracted(by_channel, None, inputs.values, padded, tracker.rounding))
 
 
 def transposed_convolution(tracker: Tracker, node: fx.Node) -> Channels | None:
@@ -68,9 +92,10 @@ def _tie_groups(tracker: Tracker, node: fx.Node, weight: fx.Node, groups: int, i
     tracker.tie(outputs, repeated(first, len(outputs) // groups))
     name = tracker.traced.names.get(weight.name, "")
     owner = tracker.traced.module.get_submodule(name.rpartition(".")[0])
-    if getattr(owner, "groups", None) != groups:
-        tracker.lock(inputs.units, f"{describe(node)} has its number of groups in its code")
-    tracker.grouped.append(Grouped(name, first))
+    stated = bool(name) and getattr(owner, "groups", None) == groups
+    tracker.grouped.append(Grouped(node, name.rpartition(".")[0] if stated else None, first))
+    if not stated:
+        tracker.state_size(node, first)
 
 
 def _by_group(weight: Tensor, groups: int, transposed: bool) -> Tensor:

@@ -24,7 +24,24 @@ RISING_BY_SIGN = {"leaky_relu", "elu", "celu", "selu"}
 VALLEYS = {"silu": -1.2784645427610738, "mish": -1.1924, "hardswish": -1.5, "gelu": -0.7518, "abs": 0.0}
 """Activations that fall up to this input and rise after it."""
 
-OTHER = {"neg", "pow", "square", "sqrt", "rsqrt", "reciprocal", "log", "sin", "cos", "logit", "rsub", "tanhshrink", "hardshrink"}
+OTHER = {
+    "neg",
+    "pow",
+    "square",
+    "sqrt",
+    "rsqrt",
+    "reciprocal",
+    "log",
+    "sin",
+    "cos",
+    "logit",
+    "rsub",
+    "tanhshrink",
+    "hardshrink",
+} | {
+    *("softshrink", "threshold", "rrelu", "sign", "log1p", "log2", "log10", "expm1", "exp2", "tan", "atan", "erfc"),
+    *("floor", "ceil", "round", "trunc", "frac", "sinh", "cosh", "asinh"),
+}
 UNARY = RISING | RISING_BY_SIGN | set(VALLEYS) | OTHER
 VALLEY_SLACK = 1e-6
 """How much below the value at the listed input the true minimum may be."""
@@ -121,28 +138,48 @@ def _affine(values: Values, factor: Tensor, shift: Tensor, mean: Tensor, roundin
 
 def binary(tracker: Tracker, node: fx.Node) -> Channels | None:
     """The channels of a sum or product of two tensors, or of one and a number or parameter."""
-    sides: list[Any] = list(node.args[:2])
-    leading = next((tracker.state(s) for s in sides if tracker.state(s) is not None and shape(s) == shape(node)), None)
     plain = argument(node, "alpha") in (None, 1) and argument(node, "rounding_mode") is None
-    if leading is None or not plain:
-        return unknown(tracker, node)
+    found = aligned(tracker, node, list(node.args[:2])) if plain else None
+    return (
+        unknown(tracker, node) if found is None else found[0].with_values(_combined(operation(node), found[1], tracker.rounding))
+    )
+
+
+def aligned(tracker: Tracker, node: fx.Node, sides: list[Any]) -> tuple[Channels, list[Values]] | None:
+    """Tie the channels of all that is broadcast together; return those of the result and the values of each side.
+
+    None where a side is not followed.
+    """
+    leading = next((tracker.state(s) for s in sides if tracker.state(s) is not None and shape(s) == shape(node)), None)
+    if leading is None:
+        return None
     right = leading.axis - len(shape(node))
     parts = [_operand(tracker, side, right, len(leading.units)) for side in sides]
-    if any(part is None for part in parts) or (operation(node) == "div" and is_tensor(sides[1])):
-        return unknown(tracker, node)
-    for part in parts:
-        if part is not None and part.units is not None:
+    known = [part for part in parts if part is not None]
+    if len(known) < len(parts):
+        return None
+    for part in known:
+        if part.units is not None:
             tracker.tie(leading.units, part.units)
-    values = [part.values for part in parts if part is not None]
-    return leading.with_values(_combined(operation(node), values, tracker.rounding))
+    return leading, [part.values for part in known]
 
 
 def _combined(name: str, values: list[Values], rounding: float) -> Values:
-    if name in ("mul", "div"):
-        other = values[1] if name == "mul" else values[1].each(lambda v: v if v.dtype == torch.int64 else 1 / v)
-        return multiplied(values[0], other).widened(2 * rounding)
+    if name == "div":
+        return _divided(*values).widened(2 * rounding)
+    if name == "mul":
+        return multiplied(*values).widened(2 * rounding)
     minus = Values.bounded(*[torch.tensor([-1.0]).double().expand(len(values[1].low))] * 2)
     return added(values[0], multiplied(values[1], minus) if name == "sub" else values[1]).widened(2 * rounding)
+
+
+def _divided(a: Values, b: Values) -> Values:
+    """What is known of a / b: nothing where b may be 0."""
+    safe = (b.low > 0) | (b.high < 0)
+    inverse = Values.bounded(*(torch.where(safe, 1 / end, torch.nan) for end in (b.high, b.low)))
+    found = multiplied(a, inverse)
+    low, high, constant = (torch.where(safe, vector, torch.nan) for vector in (found.low, found.high, found.constant))
+    return Values.bounded(low, high).with_constants(constant, found.pattern)
 
 
 class _Operand:

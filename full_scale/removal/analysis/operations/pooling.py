@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from torch import fx
 
 from full_scale.removal.analysis.channels import Channels, Tracker
@@ -21,9 +23,17 @@ def max_pool(tracker: Tracker, node: fx.Node) -> Channels | None:
     return found.with_values(found.values.without_patterns())
 
 
+def max_pool_with_places(tracker: Tracker, node: fx.Node) -> list[Channels | None]:
+    """The channels after a maximum over windows, and those of the places where it is."""
+    found = max_pool(tracker, node)
+    places = None if found is None else found.with_values(Values.unknown(len(found.units)))
+    return [found, places]
+
+
 def _spares_channels(node: fx.Node, found: Channels) -> bool:
     """Whether the axes that an operation such as "max_pool2d" works on, its last two, come after that of the channels."""
-    return found.axis < len(shape(node)) - int(operation(node)[-2])
+    dimensions = re.search(r"(\d)d", operation(node))
+    return dimensions is not None and found.axis < len(shape(source(node))) - int(dimensions[1])
 
 
 def average_pool(tracker: Tracker, node: fx.Node) -> Channels | None:
@@ -38,6 +48,15 @@ def average_pool(tracker: Tracker, node: fx.Node) -> Channels | None:
 def resized(tracker: Tracker, node: fx.Node) -> Channels | None:
     """The channels after a mean over regions or a change of resolution with weights that are not negative."""
     return _averaged(tracker, node, borders=False)
+
+
+def overshooting(tracker: Tracker, node: fx.Node) -> Channels | None:
+    """The channels after a change of resolution with weights that sum to 1, some of them negative."""
+    found = _averaged(tracker, node, borders=False)
+    if found is None:
+        return None
+    values = Values.unknown(len(found.units))
+    return found.with_values(values.with_constants(found.values.constant, found.values.pattern))
 
 
 def _averaged(tracker: Tracker, node: fx.Node, borders: bool) -> Channels | None:

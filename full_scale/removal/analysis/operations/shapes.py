@@ -5,36 +5,43 @@ from __future__ import annotations
 import math
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import fx
 
 from full_scale.removal.analysis.channels import Channels, Tracker, describe, repeated
 from full_scale.removal.analysis.graph import argument, operation, shape, source
-from full_scale.removal.analysis.operations.common import followed, unknown
-from full_scale.removal.analysis.values import Values, concatenated, either
+from full_scale.removal.analysis.operations.common import followed, rearranged, unknown
+from full_scale.removal.analysis.operations.pieces import joined
+from full_scale.removal.analysis.values import UNIFORM, Values, concatenated, either
 
 
 def view(tracker: Tracker, node: fx.Node) -> Channels | None:
-    """The channels after a change of shape that keeps each channel's numbers together, such as flatten."""
+    """Follow the channels through a change of shape that keeps the numbers of each together, or joins channels in a row.
+
+    The former is flatten, for one; the latter gives the positions of a map back to features: channels of a map go together.
+    """
     found = followed(tracker, node)
     if found is None:
         return unknown(tracker, node)
     before, after = shape(source(node)), shape(node)
-    places = [axis for axis in range(len(after)) if _keeps_channels(before, found.axis, after, axis)]
-    if not places:
-        return unknown(tracker, node)
-    axis, times = places[0], after[places[0]] // before[found.axis]
-    values = _rearranged(tracker, node, found.values).each(lambda vector: vector.repeat_interleave(times))
-    return Channels(axis, repeated(found.units, times), values)
-
-
-def _rearranged(tracker: Tracker, node: fx.Node, values: Values) -> Values:
-    """The same values at other positions, which makes another pattern of each."""
-    return values.with_constants(values.constant, tracker.pattern(node, values.pattern, borders=False))
-
-
-def _keeps_channels(before: tuple[int, ...], old: int, after: tuple[int, ...], new: int) -> bool:
-    return math.prod(before[:old]) == math.prod(after[:new]) and after[new] % before[old] == 0
+    count = before[found.axis]
+    ahead = [axis for axis in range(len(after)) if math.prod(before[: found.axis]) == math.prod(after[:axis])]
+    axis = next((axis for axis in ahead if after[axis] % count == 0), None)
+    if axis is not None:
+        times = after[axis] // count
+        values = rearranged(tracker, node, found.values).each(lambda vector: vector.repeat_interleave(times))
+        result = Channels(axis, repeated(found.units, times), values)
+    else:
+        axis = next((axis for axis in ahead if after[axis] > 1 and count % after[axis] == 0), None)
+        if axis is None:
+            return unknown(tracker, node)
+        grouped = joined(tracker, found, count // after[axis])
+        result = Channels(axis, grouped.units, grouped.values)
+    sizes = argument(node, "size") or argument(node, "shape")
+    if isinstance(sizes, list) and sizes[axis] != -1:
+        tracker.state_size(node, result.units)
+    return result
 
 
 def moved(tracker: Tracker, node: fx.Node) -> Channels | None:
@@ -45,7 +52,7 @@ def moved(tracker: Tracker, node: fx.Node) -> Channels | None:
     order = _order(operation(node), ndim, node.args[1:], shape(source(node)))
     if found.axis not in order:
         return unknown(tracker, node)
-    return Channels(order.index(found.axis), found.units, _rearranged(tracker, node, found.values))
+    return Channels(order.index(found.axis), found.units, rearranged(tracker, node, found.values))
 
 
 def _order(name: str, ndim: int, options: Any, before: tuple[int, ...]) -> list[int]:
@@ -71,7 +78,7 @@ def expanded(tracker: Tracker, node: fx.Node) -> Channels | None:
     axis = 0 if found is None else found.axis + len(shape(node)) - len(shape(source(node)))
     if found is None or shape(node)[axis] != len(found.units):
         return unknown(tracker, node)
-    return Channels(axis, found.units, _rearranged(tracker, node, found.values))
+    return Channels(axis, found.units, rearranged(tracker, node, found.values))
 
 
 def cat(tracker: Tracker, node: fx.Node) -> Channels | None:
@@ -83,13 +90,14 @@ def cat(tracker: Tracker, node: fx.Node) -> Channels | None:
     if first is None or (first.axis != axis and any(s is None or s.axis != first.axis for s in states)):
         return unknown(tracker, node)
     if first.axis != axis:
-        return _joined(tracker, [state for state in states if state is not None])
+        return tied_together(tracker, [state for state in states if state is not None])
     found = [tracker.channels(part, axis) for part in parts]
     units = [unit for part in found for unit in part.units]
     return Channels(axis, repeated(units, 1), concatenated([part.values for part in found]))
 
 
-def _joined(tracker: Tracker, states: list[Channels]) -> Channels:
+def tied_together(tracker: Tracker, states: list[Channels]) -> Channels:
+    """Tie the channels of several tensors that are joined along another axis."""
     result = states[0]
     for other in states[1:]:
         tracker.tie(result.units, other.units)
@@ -98,25 +106,57 @@ def _joined(tracker: Tracker, states: list[Channels]) -> Channels:
 
 
 def pad(tracker: Tracker, node: fx.Node) -> Channels | None:
-    """The channels after a border was added; zeros make a pattern, channels of zeros are new and stay."""
+    """Follow the channels after a border of one number was added, which makes a pattern; new channels of zeros stay."""
     found, amounts = followed(tracker, node), argument(node, "pad")
     if argument(node, "mode") not in (None, "constant"):
         return reflected(tracker, node)
-    number = argument(node, "value") or 0
-    if found is None or number != 0:
+    number = float(argument(node, "value") or 0)
+    if found is None:
         return unknown(tracker, node)
     ndim = len(shape(node))
     around = {ndim - 1 - i // 2: (amounts[i], amounts[i + 1]) for i in range(0, len(amounts), 2)}
     before, after = around.pop(found.axis, (0, 0))
-    if before < 0 or after < 0:
+    if before < 0 or after < 0 or (number != 0 and before + after > 0):
         return unknown(tracker, node)
     values, amounts = found.values, [amount for pair in around.values() for amount in pair]
-    if any(amounts):
-        pattern = tracker.pattern(node, values.pattern, borders=max(amounts) > 0)
-        values = Values.bounded(values.low.clamp(max=0), values.high.clamp(min=0)).with_constants(values.constant, pattern)
+    if any(amounts) and not _is_ignored(node, number, around):
+        values = _bordered(tracker, node, values, number, max(amounts) > 0)
     if not before and not after:
         return found.with_values(values)
     return _with_zero_channels(tracker, node, found.with_values(values), before, after)
+
+
+def _is_ignored(node: fx.Node, number: float, around: dict[int, tuple[int, int]]) -> bool:
+    """Whether only maxima of windows read a border of −∞, each of which holds a number from within."""
+    if number != -math.inf:
+        return False
+    for reader in node.users:
+        size = argument(reader, "kernel_size") if operation(reader).startswith("max_pool") else ()
+        first = len(shape(node)) - len(size)
+        reached = [max(around.get(axis, (0, 0))) < length for axis, length in enumerate(size, first)]
+        plain = bool(size) and not any(argument(reader, "padding")) and all(step == 1 for step in argument(reader, "dilation"))
+        if not plain or not all(reached) or any(max(pair) > 0 for axis, pair in around.items() if axis < first):
+            return False
+    return True
+
+
+def _bordered(tracker: Tracker, node: fx.Node, values: Values, number: float, borders: bool) -> Values:
+    """The values with a border; constants make the same map only where they are the same, unless the border is 0."""
+    if not borders:
+        return rearranged(tracker, node, values)
+    bounds = Values.bounded(values.low.clamp(max=number), values.high.clamp(min=number))
+    if number == 0:
+        return bounds.with_constants(values.constant, tracker.pattern(node, values.pattern, borders=True))
+    constant, pattern = torch.full_like(values.constant, torch.nan), torch.zeros_like(values.pattern)
+    for index in np.flatnonzero(values.is_uniform.numpy()).tolist():
+        inside = float(values.constant[index])
+        if inside == number:
+            constant[index] = inside
+        elif math.isfinite(number):
+            key = f"{node.name} around {inside!r}"
+            constant[index] = inside or number
+            pattern[index] = tracker.patterns.setdefault((key, UNIFORM), len(tracker.patterns) + 1)
+    return bounds.with_constants(constant, pattern)
 
 
 def _with_zero_channels(tracker: Tracker, node: fx.Node, found: Channels, before: int, after: int) -> Channels:
@@ -132,38 +172,6 @@ def reflected(tracker: Tracker, node: fx.Node) -> Channels | None:
     """The channels after a border of repeated or mirrored values, along other axes than that of the channels."""
     found = followed(tracker, node)
     axes = len(argument(node, "padding") or argument(node, "pad")) // 2
-    if found is None or found.axis >= len(shape(node)) - axes or (found.values.pattern != 0).any():
+    if found is None or found.axis >= len(shape(node)) - axes:
         return unknown(tracker, node)
-    return found
-
-
-def part(tracker: Tracker, node: fx.Node) -> Channels | None:
-    """The channels of a part of the positions; a part of the channels is left alone."""
-    found, axis = followed(tracker, node), argument(node, "dim")
-    ndim = len(shape(source(node)))
-    if found is None:
-        return unknown(tracker, node)
-    if axis % ndim == found.axis:
-        whole = shape(node) == shape(source(node))
-        return found if whole else unknown(tracker, node)
-    dropped = operation(node) == "select" and axis % ndim < found.axis
-    return Channels(found.axis - dropped, found.units, _rearranged(tracker, node, found.values))
-
-
-def split(tracker: Tracker, node: fx.Node) -> list[Channels | None]:
-    """The channels of each piece; pieces of the channels are left alone, because the code fixes their sizes."""
-    found, axis = followed(tracker, node), argument(node, "dim")
-    pieces = [tuple(value.shape) for value in node.meta["val"]]
-    if found is None:
-        return [unknown(tracker, node)] * len(pieces)
-    if axis % len(pieces[0]) != found.axis:
-        pattern = found.values.without_patterns()
-        return [found.with_values(pattern) for _ in pieces]
-    tracker.lock(found.units, f"cut into pieces by {describe(node)}")
-    ends = torch.tensor([piece[found.axis] for piece in pieces]).cumsum(0).tolist()
-    spans = [slice(end - piece[found.axis], end) for end, piece in zip(ends, pieces, strict=True)]
-    return [Channels(found.axis, found.units[span], _span(found.values, span)) for span in spans]
-
-
-def _span(values: Values, span: slice) -> Values:
-    return values.each(lambda vector: vector[span])
+    return found.with_values(rearranged(tracker, node, found.values))
