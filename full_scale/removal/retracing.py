@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, fx
 
 from full_scale.removal.analysis.channels import Tracker, describe
-from full_scale.removal.analysis.graph import TracedNetwork, argument, operation
+from full_scale.removal.analysis.graph import TracedNetwork, argument, module_of, operation
 from full_scale.removal.plan import Plan, Selection
 
 SIZED = {"view": "size", "_unsafe_view": "size", "reshape": "shape", "expand": "size"}
@@ -38,14 +38,13 @@ class _Comparison:
     """Compares operation by operation; `partners` maps a node's name to that of the node in the same place."""
 
     def __init__(self, tracker: Tracker, selection: Selection, plan: Plan, smaller: TracedNetwork) -> None:
-        self.tracker, self.selection, self.smaller = tracker, selection, smaller
+        self.tracker, self.selection, self.plan, self.smaller = tracker, selection, plan, smaller
         self.partners = dict(zip(tracker.traced.inputs, smaller.inputs, strict=True))
         self.made = {
             reader.node: f"{owner}.bias".lstrip(".")
             for reader in tracker.readers
             if (owner := reader.weight.rpartition(".")[0]) in plan.biases
         }
-        self.groups = {f"{owner}.weight".lstrip("."): number for owner, number in plan.groups.items()}
 
     def same(self, a: fx.Node, b: fx.Node) -> bool:
         self.partners[a.name] = b.name
@@ -60,9 +59,10 @@ class _Comparison:
         """Whether an argument is the same, or what the plan makes of it."""
         if name == "bias" and a in self.made:
             return isinstance(new, fx.Node) and self.smaller.names.get(new.name) == self.made[a]
-        if name == "groups":
+        if name in ("groups", "num_groups"):
             weight = getattr(argument(a, "weight"), "name", "")
-            old = self.groups.get(self.tracker.traced.names.get(weight, ""), old)
+            owner = self.tracker.traced.names.get(weight, f"{module_of(a)}.").rpartition(".")[0]
+            old = self.plan.groups.get(owner, old)
         state = self.tracker.state(a)
         if state is not None and name == SIZED.get(operation(a)):
             old, new = ([*sizes[: state.axis], *sizes[state.axis + 1 :]] for sizes in (old, new))

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
+from full_scale.models.parts.tracing import has_frozen_statistics
 from full_scale.removal.analysis.graph import structural_copy, to_double
 from full_scale.removal.plan import Plan
 
@@ -81,9 +82,11 @@ def adjust_sizes(owner: nn.Module, groups: int | None = None) -> None:
         owner.out_channels = second * owner.groups if transposed else first
     elif isinstance(owner, nn.Linear):
         owner.out_features, owner.in_features = weight.shape  # type: ignore[union-attr]
-    elif isinstance(owner, _BatchNorm):
+    elif isinstance(owner, _BatchNorm) or (has_frozen_statistics(owner) and hasattr(owner, "num_features")):
         sized = next((t for t in (weight, owner.running_mean) if t is not None), None)
         owner.num_features = owner.num_features if sized is None else len(sized)
+    elif isinstance(owner, nn.GroupNorm) and groups is not None:
+        owner.num_channels, owner.num_groups = owner.num_channels // owner.num_groups * groups, groups
     elif isinstance(owner, nn.PReLU):
         owner.num_parameters = len(owner.weight)
     elif groups is not None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from full_scale.removal.analysis.operations import contractions, pointwise, pooling, shapes
+from full_scale.removal.analysis.operations import contractions, norms, pointwise, pooling, shapes
 
 Operation = Callable[..., Any]
 
@@ -21,8 +21,14 @@ OPERATIONS: dict[str, Operation] = {
     **dict.fromkeys(pointwise.UNARY, pointwise.unary),
     **dict.fromkeys(("add", "sub", "mul", "div"), pointwise.binary),
     "prelu": pointwise.prelu,
-    **dict.fromkeys(("_native_batch_norm_legit_no_training", "_native_batch_norm_legit"), pointwise.batch_norm),
-    **dict.fromkeys(("clone", "alias", "detach", "contiguous", "dropout", "_to_copy", "lift_fresh_copy"), pointwise.same),
+    "_native_batch_norm_legit_no_training": norms.batch_norm,
+    **dict.fromkeys(("_native_batch_norm_legit", "instance_norm"), norms.own_statistics),
+    "group_norm": norms.group_norm,
+    **dict.fromkeys(("layer_norm", "rms_norm"), norms.layer_norm),
+    **dict.fromkeys(
+        ("clone", "alias", "detach", "contiguous", "dropout", "_to_copy", "type_as", "lift_fresh_copy"), pointwise.same
+    ),
+    "_assert_tensor_metadata": pointwise.asserted,
     **dict.fromkeys(("view", "reshape", "_unsafe_view", "flatten", "unflatten"), shapes.view),
     **dict.fromkeys(("permute", "transpose", "unsqueeze", "squeeze"), shapes.moved),
     "expand": shapes.expanded,

@@ -51,8 +51,8 @@ def _contraction(tracker: Tracker, node: fx.Node, axis: int, *, groups: int, tra
         claim_axis = 0 if transposed else 1
         tracker.claim(weight, claim_axis, inputs.units)
         tracker.claim(weight, 1 - claim_axis, outputs)
-        name = tracker.traced.names.get(weight.name, "")
-        tracker.readers.append(Reader(node, name, claim_axis, inputs, folds=not drops_taps))
+        name = tracker.traced.names.get(weight.name, weight.name)
+        tracker.read(Reader(node, name, claim_axis, inputs, not drops_taps, weight, bias))
     else:
         tracker.claim(weight, 0, inputs.units if transposed else outputs)
         _tie_groups(tracker, node, weight, groups, inputs, outputs)
@@ -66,11 +66,10 @@ def _tie_groups(tracker: Tracker, node: fx.Node, weight: fx.Node, groups: int, i
     first = inputs.units.reshape(groups, -1)[:, 0]
     tracker.tie(inputs.units, repeated(first, len(inputs.units) // groups))
     tracker.tie(outputs, repeated(first, len(outputs) // groups))
-    name = tracker.traced.names.get(weight.name, "")
-    owner = tracker.traced.module.get_submodule(name.rpartition(".")[0])
-    if getattr(owner, "groups", None) != groups:
+    path = tracker.traced.names.get(weight.name, "").rpartition(".")[0]
+    if getattr(tracker.traced.module.get_submodule(path), "groups", None) != groups:
         tracker.lock(inputs.units, f"{describe(node)} has its number of groups in its code")
-    tracker.grouped.append(Grouped(name, first))
+    tracker.grouped.append(Grouped(path, first))
 
 
 def _by_group(weight: Tensor, groups: int, transposed: bool) -> Tensor:
