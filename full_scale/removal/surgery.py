@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from full_scale.models.parts.tracing import has_frozen_statistics
@@ -31,6 +31,8 @@ def carried_out(plan: Plan, module: nn.Module, *, exact: bool = False) -> nn.Mod
     for part in smaller.modules():
         for held in (part._parameters, part._buffers):
             held.update({key: replaced[id(value)] for key, value in held.items() if value is not None})
+        if isinstance(part, nn.RNNBase):
+            part._flat_weights = [getattr(part, name, None) for name in part._flat_weights_names]
     changed = {*plan.keep, *plan.columns, *plan.additions}
     for owner in sorted({name.rpartition(".")[0] for name in changed} | set(plan.groups)):
         adjust_sizes(smaller.get_submodule(owner), plan.groups.get(owner))
@@ -82,11 +84,13 @@ def adjust_sizes(owner: nn.Module, groups: int | None = None) -> None:
         owner.out_channels = second * owner.groups if transposed else first
     elif isinstance(owner, nn.Linear):
         owner.out_features, owner.in_features = weight.shape  # type: ignore[union-attr]
-    elif isinstance(owner, _BatchNorm) or (has_frozen_statistics(owner) and hasattr(owner, "num_features")):
+    elif isinstance(owner, _NormBase) or (has_frozen_statistics(owner) and hasattr(owner, "num_features")):
         sized = next((t for t in (weight, owner.running_mean) if t is not None), None)
         owner.num_features = owner.num_features if sized is None else len(sized)
     elif isinstance(owner, nn.GroupNorm) and groups is not None:
         owner.num_channels, owner.num_groups = owner.num_channels // owner.num_groups * groups, groups
+    elif isinstance(owner, nn.RNNBase | nn.RNNCellBase):
+        owner.input_size = getattr(owner, "weight_ih_l0" if isinstance(owner, nn.RNNBase) else "weight_ih").shape[1]
     elif isinstance(owner, nn.PReLU):
         owner.num_parameters = len(owner.weight)
     elif groups is not None:

@@ -20,7 +20,7 @@ from full_scale.removal.analysis.values import INFINITY, Values
 InputRange = tuple[float | Tensor, float | Tensor]
 """The smallest and the largest value of the inputs, one number each or one a channel."""
 
-NORMS = {"_native_batch_norm_legit_no_training", "_native_batch_norm_legit"}
+NORMS = {"_native_batch_norm_legit_no_training", "_native_batch_norm_legit", "instance_norm", "group_norm"}
 AFFINE = {"add", "sub", "mul", "div"}
 FOLLOWING = UNARY | NORMS | {"prelu", "clone", "dropout", "alias", "contiguous", "getitem"}
 """Operations that belong to the layer before them, if they alone read it."""
