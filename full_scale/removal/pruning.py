@@ -11,18 +11,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from full_scale.models.parts.wrappers import run_eagerly, uncompiled
+from full_scale.models.parts.wrappers import uncompiled
 from full_scale.monitor.foreign_optimizers import stepping
 from full_scale.removal.analysis.channels import Tracker
 from full_scale.removal.analysis.computed import computed
 from full_scale.removal.analysis.constants import Layer, analyse, layers
-from full_scale.removal.analysis.graph import as_inputs, require_usable, structural_copy
-from full_scale.removal.analysis.untouched import untouched
+from full_scale.removal.analysis.graph import as_inputs, require_usable
 from full_scale.removal.assessment import Evidence, assess, traced_with
 from full_scale.removal.report import Report
 from full_scale.removal.shrinking import Options, Removal, removal, remove, unseen
 from full_scale.removal.surgery import kept
-from mechanisms.validation import UserError, first_line, require, require_whole
+from mechanisms.validation import UserError, require, require_whole
 
 
 def prune(
@@ -111,7 +110,8 @@ def _silenced(model: nn.Module, layer: Layer, keep: np.ndarray) -> dict[str, Ten
     mask = torch.from_numpy(keep)
     transposed = getattr(owner, "transposed", False)
     silenced = {}
-    for name, value in owner.named_parameters(recurse=False):
+    held = dict(owner.named_parameters(recurse=False)) or {name: getattr(owner, name) for name in ("weight", "bias")}
+    for name, value in held.items():  # those of a norm with frozen statistics are buffers
         axis = 1 if transposed and name == "weight" else 0
         size = [-1 if place == axis else 1 for place in range(value.dim())]
         silenced[f"{layer.name}.{name}".lstrip(".")] = value.detach() * mask.to(value).view(size)
@@ -128,11 +128,12 @@ def shrink_training(
 
     `options` are the keyword arguments of `shrink`. The function in evaluation mode is the same at the cut; BatchNorm in training
     mode, and with it the rest of the training, sees the features that are left only. State of the shape of its parameter is
-    cut like the parameter. A new bias starts without state. Old network and optimizer are not changed; learning rate
+    cut like the parameter. A new bias starts without state. Features that parts need which only training runs, such as auxiliary
+    heads, stay. Old network and optimizer are not changed; learning rate
     schedulers hold the old optimizer and must be made anew.
 
     Raises:
-        UserError: as `shrink`; the optimizer holds parameters of another network; the smaller one does not train.
+        UserError: as `shrink`; the optimizer holds parameters of another network; the network does not run in training mode.
     """
     model = uncompiled(model)
     require_usable(model)
@@ -145,9 +146,7 @@ def shrink_training(
     held = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     if not all(id(parameter) in names for parameter in held):
         raise UserError("the optimizer holds parameters that are not the network's: give the optimizer of this network")
-    done = removal(model, example_input, options)
-    with untouched(model):
-        _require_trains(done.model, as_inputs(example_input))
+    done = removal(model, example_input, options, trains=True)
     carried = _carried(optimizer, {names[id(parameter)]: parameter for parameter in held}, done)
     return done.model, carried, done.report
 
@@ -175,13 +174,3 @@ def _carried(optimizer: torch.optim.Optimizer, held: Mapping[str, Tensor], done:
 
 def _group_of(optimizer: torch.optim.Optimizer, parameter: Tensor) -> dict[str, Any] | None:
     return next((group for group in optimizer.param_groups if any(held is parameter for held in group["params"])), None)
-
-
-def _require_trains(smaller: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-    """Raises `UserError` if the network does not run in training mode, which may run more of its parts."""
-    trial = structural_copy(smaller).train()
-    try:
-        with torch.no_grad(), torch.random.fork_rng(devices=[]), run_eagerly():
-            trial(*(torch.cat([part, part]) for part in inputs))
-    except Exception as problem:
-        raise UserError(f"the smaller network does not run in training mode: {first_line(problem)}") from None
