@@ -23,19 +23,20 @@ def carried_out(plan: Plan, module: nn.Module, *, exact: bool = False) -> nn.Mod
     """
     smaller = structural_copy(module)
     replaced: dict[int, Any] = {}
+    changed = {*plan.keep, *plan.columns, *plan.additions}
+    resized = set[int]()
     computed = {*plan.columns, *plan.additions} if exact else set()
     for name, tensor in [*smaller.named_parameters(), *smaller.named_buffers()]:
         own = tensor.detach()
         new = _changed(plan, name, to_double(own) if name in computed else own if exact else own.clone())
         replaced[id(tensor)] = nn.Parameter(new, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else new
-    for part in smaller.modules():
+        resized |= {id(replaced[id(tensor)])} if name in changed else set()
+    for path, part in smaller.named_modules():
         for held in (part._parameters, part._buffers):
             held.update({key: replaced[id(value)] for key, value in held.items() if value is not None})
-        if isinstance(part, nn.RNNBase):
-            part._flat_weights = [getattr(part, name, None) for name in part._flat_weights_names]
-    changed = {*plan.keep, *plan.columns, *plan.additions}
-    for owner in sorted({name.rpartition(".")[0] for name in changed} | set(plan.groups)):
-        adjust_sizes(smaller.get_submodule(owner), plan.groups.get(owner))
+        relist(part)
+        if path in plan.groups or any(id(value) in resized for value in (*part._parameters.values(), *part._buffers.values())):
+            adjust_sizes(part, plan.groups.get(path))
     for owner, bias in plan.biases.items():
         weight = smaller.get_submodule(owner).weight
         new = bias.to(weight.device) if exact else bias.to(weight)  # type: ignore[arg-type]
@@ -73,6 +74,12 @@ def _with_columns(tensor: Tensor, columns: list[tuple[int, int, Tensor]], additi
     return wide.to(tensor.dtype)
 
 
+def relist(part: nn.Module) -> None:
+    """Makes the list of its weights that a recurrent module keeps hold those that it has."""
+    if isinstance(part, nn.RNNBase):
+        part._flat_weights = [getattr(part, name, None) for name in part._flat_weights_names]
+
+
 def adjust_sizes(owner: nn.Module, groups: int | None = None) -> None:
     """Makes the sizes that a module of torch.nn states fit its weights."""
     weight = getattr(owner, "weight", None)
@@ -85,8 +92,8 @@ def adjust_sizes(owner: nn.Module, groups: int | None = None) -> None:
     elif isinstance(owner, nn.Linear):
         owner.out_features, owner.in_features = weight.shape  # type: ignore[union-attr]
     elif isinstance(owner, _NormBase) or (has_frozen_statistics(owner) and hasattr(owner, "num_features")):
-        sized = next((t for t in (weight, owner.running_mean) if t is not None), None)
-        owner.num_features = owner.num_features if sized is None else len(sized)
+        sized: Any = next((t for t in (weight, owner.running_mean) if t is not None), None)
+        owner.num_features = owner.num_features if sized is None else len(sized)  # type: ignore[assignment]
     elif isinstance(owner, nn.GroupNorm) and groups is not None:
         owner.num_channels, owner.num_groups = owner.num_channels // owner.num_groups * groups, groups
     elif isinstance(owner, nn.RNNBase | nn.RNNCellBase):
