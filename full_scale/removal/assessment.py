@@ -219,19 +219,25 @@ def _prepared(model: nn.Module, example: Inputs, found: dict[str, Tracker], data
 def feature_table(assessment: Assessment, tracker: Tracker, selection: Selection) -> pd.DataFrame:
     """One row a feature of an analysis: layer, feature, kind, constant output (NaN if alive), removable, reason if not."""
     by_kind = {kind: {layer.end.name: layer for layer in layers(found)} for kind, found in assessment.found.items()}
-    parts = [_rows(layer, by_kind, selection) for layer in layers(tracker)]
+    uses: dict[str, list[Layer]] = {}
+    for layer in layers(tracker):
+        uses.setdefault(layer.name, []).append(layer)
+    parts = [_rows(together, by_kind, selection) for together in uses.values()]
     if not parts:
         return pd.DataFrame({name: [] for name in ("layer", "feature", "kind", "constant", "removable", "reason")})
     return pd.concat(parts, ignore_index=True)
 
 
-def _rows(layer: Layer, by_kind: dict[str, dict[str, Layer]], selection: Selection) -> pd.DataFrame:
+def _rows(uses: list[Layer], by_kind: dict[str, dict[str, Layer]], selection: Selection) -> pd.DataFrame:
+    """One row a feature of a layer, which is dead where it is constant in all uses of the layer."""
+    layer = uses[0]
     units = layer.channels.units
     kind, constant = np.full(len(units), ALIVE, object), np.full(len(units), np.nan)
     for name, ends in by_kind.items():
-        values = ends[layer.end.name].channels.values
-        new = values.is_uniform.numpy() & (kind == ALIVE)
-        kind[new], constant[new] = name, values.constant.numpy()[new]
+        values = [ends[use.end.name].channels.values for use in uses]
+        new = np.logical_and.reduce([use.is_uniform.numpy() for use in values]) & (kind == ALIVE)
+        same = np.logical_and.reduce([(use.constant == values[0].constant).numpy() for use in values])
+        kind[new], constant[new & same] = name, values[0].constant.numpy()[new & same]
     goes = selection.goes(units)
     stays = (kind != ALIVE) & ~goes
     reasons = [selection.reasons.get(int(c), "") if s else "" for c, s in zip(selection.components[units], stays, strict=True)]

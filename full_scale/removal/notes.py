@@ -8,7 +8,7 @@ import pandas as pd
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from full_scale.models.parts.tracing import has_frozen_statistics, normalizes
-from full_scale.removal.analysis.channels import Tracker
+from full_scale.removal.analysis.channels import PARAMETER, Tracker
 from full_scale.removal.analysis.constants import layers
 from full_scale.removal.assessment import ALIVE
 
@@ -40,7 +40,7 @@ def _not_looked_at(tracker: Tracker) -> list[str]:
     """What takes part without being followed: layers whose weights are computed, what mixes channels, other normalizations."""
     names = tracker.traced.names
     used = {names[node.name] for node in tracker.traced.graph.nodes if node.name in names and node.users}
-    looked = {module for layer in layers(tracker) for module in layer.modules} | {_owner(slot.name) for slot in tracker.slots}
+    looked = {module for layer in layers(tracker) for module in layer.modules} | _claimed(tracker)
     kinds: Counter[str] = Counter()
     for path, part in tracker.traced.module.named_modules():
         held = [*part.named_parameters(recurse=False), *(part.named_buffers(recurse=False) if normalizes(part) else ())]
@@ -50,6 +50,20 @@ def _not_looked_at(tracker: Tracker) -> list[str]:
     listed = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(MOST_NAMES))
     more = f" and {len(kinds) - MOST_NAMES} more kinds" if len(kinds) > MOST_NAMES else ""
     return [f"not looked at, because what is done with their weights is not covered: {listed}{more}"] if kinds else []
+
+
+def _claimed(tracker: Tracker) -> set[str]:
+    """The modules of whose parameters it is known what is done with them: with at least one matrix, or with all vectors."""
+    components = tracker.components()
+    reasons = tracker.lock_reasons(components)
+    known, strange = {_owner(name) for name, _ in tracker.claims}, set[str]()
+    for slot in tracker.slots:
+        owner = tracker.traced.module.get_submodule(_owner(slot.name))
+        if any(reasons.get(int(c), "").startswith(PARAMETER) for c in components[slot.units]):
+            strange.add(_owner(slot.name))
+        elif all(tensor.numel() == max(tensor.shape, default=1) for tensor in owner.parameters(recurse=False)):
+            known.add(_owner(slot.name))
+    return known - strange
 
 
 def _owner(name: str) -> str:

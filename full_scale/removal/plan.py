@@ -22,8 +22,8 @@ class Selection:
     components: np.ndarray
     removed: np.ndarray
     reasons: dict[int, str]
-    carriers: dict[int, dict[int, int]] = field(default_factory=dict)
-    """Number of a reader → index of a removed channel → index of the kept one that carries its constant."""
+    carriers: dict[str, dict[int, int]] = field(default_factory=dict)
+    """Weight that reads channels → index of a removed channel → index of the kept one that carries its constant."""
 
     def goes(self, units: np.ndarray) -> np.ndarray:
         """Whether each of these channels goes."""
@@ -44,7 +44,7 @@ class Plan:
         columns: weight → (axis, index, what is added there), in the old numbering.
         additions: parameter or buffer → what is added to it, in the old numbering.
         biases: convolution or linear map without bias → the bias it gets, in the new numbering.
-        groups: convolution → its new number of groups.
+        groups: convolution or GroupNorm → its new number of groups.
         sizes: module → attribute → its new value.
     """
 
@@ -77,13 +77,14 @@ def make_plan(tracker: Tracker, selection: Selection, *, with_sizes: bool = Fals
         if goes.any():
             keep.setdefault(slot.name, {})[slot.axis] = torch.from_numpy(np.flatnonzero(~goes))
     plan = Plan(keep, {}, {}, {}, {})
-    for number, reader in enumerate(tracker.readers):
-        if selection.goes(reader.channels.units).any():
-            target = fold_target(tracker, reader)
-            if target is not None:
-                _fold(tracker, selection, reader, target, plan)
-            else:
-                _merge(tracker, reader, selection.carriers.get(number, {}), plan)
+    for readers in tracker.uses.values():
+        if selection.goes(readers[0].channels.units).any():
+            targets = [fold_target(tracker, reader) for reader in readers]
+            if targets[0] is None:
+                _merge(tracker, readers[0], selection.carriers.get(readers[0].weight, {}), plan)
+            for reader, target in zip(readers, targets, strict=True):
+                if target is not None:
+                    _fold(tracker, selection, reader, target, plan)
     for grouped in tracker.grouped:
         goes = selection.goes(grouped.units)
         if goes.any() and grouped.owner is not None:
@@ -109,36 +110,53 @@ def _state(tracker: Tracker, stated: Stated, size: int, plan: Plan) -> None:
 def fold_target(tracker: Tracker, reader: Reader) -> tuple[str, float] | None:
     """The bias (sign 1) or BatchNorm mean (sign −1) that can take up the uniform constants that an operation reads.
 
-    A name without parameter is a bias to be made. None where there is no such place, or where the constants are not the
-    same at all outputs.
+    A name without parameter is a bias to be made. None where there is no such place for each use of the weight, or where the
+    constants are not the same at all outputs.
     """
-    bias = argument(reader.node, "bias")
+    places = [_place(tracker, use) for use in tracker.uses[reader.weight]]
+    own = places[next(n for n, use in enumerate(tracker.uses[reader.weight]) if use is reader)]
+    for place in places:
+        if place is None or place.name in tracker.traced.shared:
+            return None
+        users = {other.user for other in places if other is not None and other.name == place.name}
+        if place.holder is not None and set(place.holder.users) != users:
+            return None  # something else reads it, too
+    return None if own is None else (own.name, own.sign)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A parameter or buffer that can take up constants, None if it is to be made, and the operation that reads it."""
+
+    name: str
+    sign: float
+    holder: fx.Node | None
+    user: fx.Node
+
+
+def _place(tracker: Tracker, reader: Reader) -> _Place | None:
+    """Where the constants of one use of a weight can go."""
+    names = tracker.traced.names
     if not reader.folds or bool((reader.channels.values.pattern != UNIFORM).any()):
         return None
-    if bias is not None:
-        return _own(tracker, bias, 1.0)
+    if reader.bias is not None:
+        return _Place(names[reader.bias.name], 1.0, reader.bias, reader.node) if reader.bias.name in names else None
     readers = list(reader.node.users)
     norm = len(readers) == 1 and operation(readers[0]) == "_native_batch_norm_legit_no_training"
     put_out = tracker.state(reader.node)
     if norm and put_out is not None and put_out.axis == min(1, len(shape(reader.node)) - 1):
-        return _own(tracker, argument(readers[0], "running_mean"), -1.0)
+        mean = argument(readers[0], "running_mean")
+        return _Place(names[mean.name], -1.0, mean, readers[0]) if mean.name in names else None
     path, _, field = reader.weight.rpartition(".")
     owner = tracker.traced.module.get_submodule(path)
     standard = isinstance(owner, nn.Linear | _ConvNd) and "bias" in owner._parameters and owner.bias is None
     called = field == "weight" and module_of(reader.node) == path  # other code may use the weight and no bias
-    return (f"{path}.bias", 1.0) if standard and called else None
-
-
-def _own(tracker: Tracker, node: fx.Node, sign: float) -> tuple[str, float] | None:
-    name = tracker.traced.names.get(node.name)
-    alone = name is not None and len(node.users) == 1 and name not in tracker.traced.shared
-    return (name, sign) if alone and name is not None else None
+    return _Place(f"{path}.bias", 1.0, None, reader.node) if standard and called else None
 
 
 def _weight(tracker: Tracker, reader: Reader) -> Tensor:
     """The weight with the axis of the channels that are read first."""
-    weight = argument(reader.node, "weight")
-    return tracker.traced.tensors[weight.name].detach().cpu().movedim(reader.axis, 0)
+    return tracker.traced.tensors[reader.holder.name].detach().cpu().movedim(reader.axis, 0)
 
 
 def _fold(tracker: Tracker, selection: Selection, reader: Reader, target: tuple[str, float], plan: Plan) -> None:

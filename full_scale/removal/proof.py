@@ -32,12 +32,15 @@ from full_scale.removal.verification import (
     random_trials,
     scaled_inputs,
 )
-from mechanisms.validation import UserError
+from mechanisms.validation import UserError, first_line
 
 RANDOM, SCALED = "random", "scaled"
 """Kinds of inputs: of size 1, and of other sizes and signs."""
 
 EXACT = TOLERANCES[torch.float64]
+
+NOTHING = Plan({}, {}, {}, {}, {})
+"""The plan that changes nothing."""
 
 LARGER = 100.0
 """By how much one of the images is larger on which each operation is compared."""
@@ -47,11 +50,13 @@ class Proof:
     """What the smaller network must put out.
 
     The function it must equal is the original, with silenced features where the removal is by threshold or mask (`surrogate`);
-    by images alone, it must equal the original on these images.
+    by images alone, it must equal the original on these images. One that `trains` must also run in training mode.
     """
 
-    def __init__(self, assessment: Assessment, by_images: bool) -> None:
-        self.assessment, self.by_images = assessment, by_images
+    def __init__(self, assessment: Assessment, by_images: bool, trains: bool = False) -> None:
+        self.assessment, self.by_images, self.trains = assessment, by_images, trains
+        if trains and (problem := self.problem_of_training(NOTHING)) is not None:
+            raise UserError(problem)
         self.surrogate = substituted(assessment.model, assessment.substitutes)
         self.dtype = dtype_of(assessment.model)
         trials = random_trials(structural_copy(self.surrogate).eval(), assessment.example, assessment.evidence.input_range)
@@ -99,6 +104,19 @@ class Proof:
             return str(problem)
         limit = EXACT if worst.dtype == "float64" else TOLERANCES[self.dtype]
         return None if worst.relative <= limit else f"it would change the output by {worst.relative:.1e}"
+
+    def problem_of_training(self, plan: Plan) -> str | None:
+        """Why the network that a plan makes does not train, if it must: training may run more of its parts."""
+        if not self.trains:
+            return None
+        network = self.assessment.model if plan.is_empty else self.smaller(plan)
+        trial = structural_copy(network, lambda tensor: tensor.detach().clone()).train()
+        try:
+            with torch.no_grad(), torch.random.fork_rng(devices=[]), quiet():
+                trial(*(torch.cat([part, part]) if part.dim() else part for part in self.assessment.example))
+        except Exception as problem:
+            return f"the network does not run in training mode: {first_line(problem)}"
+        return None
 
     def problem_of_code(self, plan: Plan, tracker: Tracker, selection: Selection) -> str | None:
         """What the network's code does otherwise in the network that a plan makes; None if nothing."""
@@ -251,7 +269,8 @@ def substituted(model: nn.Module, substitutes: dict[str, Tensor]) -> nn.Module:
     for name, value in substitutes.items():
         path, _, field = name.rpartition(".")
         owner = copy.get_submodule(path)
-        setattr(owner, field, nn.Parameter(value, getattr(owner, field).requires_grad))
+        frozen = field in owner._buffers
+        setattr(owner, field, value if frozen else nn.Parameter(value, getattr(owner, field).requires_grad))
     return copy
 
 

@@ -104,7 +104,8 @@ def _silenced(model: nn.Module, layer: Layer, keep: np.ndarray) -> dict[str, Ten
     mask = torch.from_numpy(keep)
     transposed = getattr(owner, "transposed", False)
     silenced = {}
-    for name, value in owner.named_parameters(recurse=False):
+    held = dict(owner.named_parameters(recurse=False)) or {name: getattr(owner, name) for name in ("weight", "bias")}
+    for name, value in held.items():  # those of a norm with frozen statistics are buffers
         axis = 1 if transposed and name == "weight" else 0
         size = [-1 if place == axis else 1 for place in range(value.dim())]
         silenced[f"{layer.name}.{name}".lstrip(".")] = value.detach() * mask.to(value).view(size)

@@ -42,7 +42,7 @@ class _Comparison:
     """Compares operation by operation; `partners` maps a node's name to that of the node in the same place."""
 
     def __init__(self, tracker: Tracker, selection: Selection, plan: Plan, smaller: TracedNetwork) -> None:
-        self.tracker, self.selection, self.smaller = tracker, selection, smaller
+        self.tracker, self.selection, self.plan, self.smaller = tracker, selection, plan, smaller
         self.partners = dict(zip(tracker.traced.inputs, smaller.inputs, strict=True))
         self.made = {
             reader.node: f"{owner}.bias".lstrip(".")
@@ -64,7 +64,7 @@ class _Comparison:
         """Whether an argument is the same, or what the plan makes of it."""
         if name == "bias" and a in self.made:
             return isinstance(new, fx.Node) and self.smaller.names.get(new.name) == self.made[a]
-        if name == "groups":
+        if name in ("groups", "num_groups"):
             old = self.groups.get(a, old)
         state = self.tracker.state(a)
         if state is not None and name == SIZED.get(operation(a)):

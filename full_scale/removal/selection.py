@@ -39,13 +39,17 @@ def select(
     if only is not None:
         for component in np.flatnonzero(~only & selection.removed).tolist():
             selection.keep(component, NOT_ASKED)
-    for number, reader in enumerate(tracker.readers):
-        if fold_target(tracker, reader) is None:
-            _choose_carriers(selection, number, reader.channels)
+    for weight, readers in tracker.uses.items():
+        targets = [fold_target(tracker, reader) for reader in readers]
+        for target in set(targets):
+            together = [reader.channels for reader, own in zip(readers, targets, strict=True) if own == target]
+            _keep_unlike(selection, weight, together)
+            if target is None:
+                _choose_carriers(selection, weight, together)
     _keep_fitting(tracker, selection, multiple_of)
-    for number, carriers in selection.carriers.items():
-        units = tracker.readers[number].channels.units
-        selection.carriers[number] = {index: to for index, to in carriers.items() if selection.goes(units[index])}
+    for weight, carriers in selection.carriers.items():
+        units = tracker.uses[weight][0].channels.units
+        selection.carriers[weight] = {index: to for index, to in carriers.items() if selection.goes(units[index])}
     return selection
 
 
@@ -66,15 +70,27 @@ def _keep_unread(tracker: Tracker, selection: Selection) -> None:
         selection.keep(component, "read by no convolution or linear map")
 
 
-def _choose_carriers(selection: Selection, number: int, channels: Channels) -> None:
-    """Finds for each removed channel with a constant other than 0 a kept one of the same pattern, or keeps the largest."""
-    constants, pattern = channels.values.constant.numpy(), channels.values.pattern.numpy()
-    places = _places(selection, channels)
-    carriers = selection.carriers.setdefault(number, {})
-    places[pattern == UNIFORM] = 0
-    nonzero = ~np.isnan(constants) & (constants != 0)
-    for key in sorted({(int(pattern[i]), int(places[i])) for i in np.flatnonzero(nonzero & selection.goes(channels.units))}):
-        same = np.flatnonzero(nonzero & (pattern == key[0]) & (places == key[1]))
+def _alike(uses: list[Channels]) -> np.ndarray:
+    """Where channels are the same constant in all uses of a weight."""
+    first, *others = (channels.values.constant.numpy() for channels in uses)
+    return np.asarray(np.logical_and.reduce([~np.isnan(first), *(first == other for other in others)]))
+
+
+def _keep_unlike(selection: Selection, weight: str, uses: list[Channels]) -> None:
+    """Keeps what is another constant in another use of a weight: no change of the weight or of its bias suits both."""
+    units = uses[0].units[~_alike(uses)]
+    for component in np.unique(selection.components[units]).tolist():
+        selection.keep(component, f"other constants in another use of {weight}")
+
+
+def _choose_carriers(selection: Selection, weight: str, uses: list[Channels]) -> None:
+    """Finds for each removed channel with a constant other than 0 a kept one of the same patterns, or keeps the largest."""
+    channels, constants = uses[0], uses[0].values.constant.numpy()
+    keys = _patterns(selection, uses)
+    carriers = selection.carriers.setdefault(weight, {})
+    nonzero = _alike(uses) & (constants != 0)
+    for key in np.unique(keys[nonzero & selection.goes(channels.units)], axis=0):
+        same = np.flatnonzero(nonzero & (keys == key).all(1))
         going = selection.goes(channels.units[same])
         if not going.any():
             continue  # all of them were kept with a carrier of an earlier place
@@ -85,6 +101,15 @@ def _choose_carriers(selection: Selection, number: int, channels: Channels) -> N
             selection.keep(int(selection.components[channels.units[fit[0]]]), KEPT_CARRIER)
         carrier = int(fit[np.abs(constants[fit]).argmax()])
         carriers.update({int(index): carrier for index in same if selection.goes(channels.units[[index]])[0]})
+
+
+def _patterns(selection: Selection, uses: list[Channels]) -> np.ndarray:
+    """What must be the same for one channel to carry another's constant: pattern and place in each use, shape (channels, …)."""
+    columns = []
+    for channels in uses:
+        pattern, places = channels.values.pattern.numpy(), _places(selection, channels)
+        columns += [pattern, np.where(pattern == UNIFORM, 0, places)]
+    return np.stack(columns, axis=1)
 
 
 def _places(selection: Selection, channels: Channels) -> np.ndarray:

@@ -22,7 +22,7 @@ from full_scale.removal.assessment import SILENT, Assessment, Evidence, assess, 
 from full_scale.removal.costs import costs
 from full_scale.removal.notes import notes
 from full_scale.removal.plan import Plan, Selection, make_plan
-from full_scale.removal.proof import Proof
+from full_scale.removal.proof import NOTHING, Proof
 from full_scale.removal.report import Audit, Report, difference_table
 from full_scale.removal.selection import select
 from mechanisms.validation import UserError, require, require_above, require_whole
@@ -146,8 +146,8 @@ class Removal:
     plan: Plan
 
 
-def removal(model: nn.Module, example_input: Tensor | tuple[Tensor, ...], options: Options) -> Removal:
-    """What `shrink` does, with the plan that was carried out."""
+def removal(model: nn.Module, example_input: Tensor | tuple[Tensor, ...], options: Options, *, trains: bool = False) -> Removal:
+    """What `shrink` does, with the plan that was carried out; a network that `trains` must run in training mode, too."""
     strange = sorted(set(options) - set(Options.__annotations__))
     if strange:
         raise TypeError(f"unexpected keyword argument {strange[0]!r}: use those of shrink")
@@ -160,7 +160,7 @@ def removal(model: nn.Module, example_input: Tensor | tuple[Tensor, ...], option
     with unseen(model) as (plain, said):
         assessment = assess(plain, example_input, evidence)
         tracker = assessment.last if silent else assessment.without_silence()
-        return remove(assessment, tracker, multiple_of=multiple_of, tolerance=tolerance, said=said)
+        return remove(assessment, tracker, multiple_of=multiple_of, tolerance=tolerance, said=said, trains=trains)
 
 
 def remove(
@@ -171,9 +171,10 @@ def remove(
     tolerance: float | None = None,
     only: np.ndarray | None = None,
     said: tuple[str, ...] = (),
+    trains: bool = False,
 ) -> Removal:
     """Removes what an analysis allows, leaves out what the network's own code does not stand, and verifies the rest."""
-    proof = Proof(assessment, by_images=assessment.found.get(SILENT) is tracker)
+    proof = Proof(assessment, by_images=assessment.found.get(SILENT) is tracker, trains=trains)
     selection, plan = plan_that_runs(proof, tracker, multiple_of, only)
     smaller = proof.smaller(plan)
     differences, changes = proof.differences(plan, smaller, tolerance)
@@ -198,13 +199,13 @@ def plan_that_runs(proof: Proof, tracker: Tracker, multiple_of: int, only: np.nd
         return selection, plans[0], problem
 
     def problem_of(selection: Selection, plan: Plan) -> str | None:
-        return proof.problem(plan) or proof.problem_of_code(plan, tracker, selection)
+        return proof.problem(plan) or proof.problem_of_training(plan) or proof.problem_of_code(plan, tracker, selection)
 
     stays: dict[int, str] = {}
     selection, plan, problem = tried({})
     if problem is None:
         return selection, plan
-    if proof.problem(Plan({}, {}, {}, {}, {})) is not None:
+    if proof.problem(NOTHING) is not None:
         raise UserError(
             "the network puts out other numbers when it is run again, so nothing can be proved: make it deterministic"
         )

@@ -6,9 +6,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
+from full_scale.models.parts.tracing import has_frozen_statistics
 from full_scale.removal.analysis.graph import structural_copy, to_double
 from full_scale.removal.plan import Plan
 
@@ -66,8 +67,13 @@ def _rebind(tensor: Tensor, values: Tensor) -> None:
 
 
 def _fit_sizes(plan: Plan, module: nn.Module) -> None:
-    for owner in sorted({name.rpartition(".")[0] for name in plan.changed} | set(plan.groups)):
-        adjust_sizes(module.get_submodule(owner), plan.groups.get(owner))
+    """Makes what modules state about their sizes fit; a parameter may have several holders."""
+    tensors = dict(module.named_parameters()) | dict(module.named_buffers())
+    changed = {id(tensors[name]) for name in plan.changed}
+    for path, part in module.named_modules():
+        relist(part)
+        if path in plan.groups or any(id(held) in changed for held in (*part._parameters.values(), *part._buffers.values())):
+            adjust_sizes(part, plan.groups.get(path))
     for owner, sizes in plan.sizes.items():
         vars(module.get_submodule(owner)).update(sizes)
 
@@ -102,6 +108,12 @@ def _with_columns(tensor: Tensor, columns: list[tuple[int, int, Tensor]], additi
     return wide.to(tensor.dtype)
 
 
+def relist(part: nn.Module) -> None:
+    """Makes the list of its weights that a recurrent module keeps hold those that it has."""
+    if isinstance(part, nn.RNNBase):
+        part._flat_weights = [getattr(part, name, None) for name in part._flat_weights_names]
+
+
 def adjust_sizes(owner: nn.Module, groups: int | None = None) -> None:
     """Makes the sizes that a module of torch.nn states fit its weights."""
     weight = getattr(owner, "weight", None)
@@ -113,9 +125,13 @@ def adjust_sizes(owner: nn.Module, groups: int | None = None) -> None:
         owner.out_channels = second * owner.groups if transposed else first
     elif isinstance(owner, nn.Linear):
         owner.out_features, owner.in_features = weight.shape  # type: ignore[union-attr]
-    elif isinstance(owner, _BatchNorm):
-        sized = next((t for t in (weight, owner.running_mean) if t is not None), None)
-        owner.num_features = owner.num_features if sized is None else len(sized)
+    elif isinstance(owner, _NormBase) or (has_frozen_statistics(owner) and hasattr(owner, "num_features")):
+        sized: Any = next((t for t in (weight, owner.running_mean) if t is not None), None)
+        owner.num_features = owner.num_features if sized is None else len(sized)  # type: ignore[assignment]
+    elif isinstance(owner, nn.GroupNorm) and groups is not None:
+        owner.num_channels, owner.num_groups = owner.num_channels // owner.num_groups * groups, groups
+    elif isinstance(owner, nn.RNNBase | nn.RNNCellBase):
+        owner.input_size = getattr(owner, "weight_ih_l0" if isinstance(owner, nn.RNNBase) else "weight_ih").shape[1]
     elif isinstance(owner, nn.PReLU):
         owner.num_parameters = len(owner.weight)
     elif groups is not None:

@@ -36,6 +36,10 @@ class Untraceable(Net):
     def forward(self, images):
         return super().forward(images) * len([1 for image in images if image.sum() > 0])
 
+class Pair(Net):
+    def forward(self, images, others):
+        return super().forward(images) + super().forward(others)
+
 def plain():
     return nn.Sequential(nn.Flatten(), nn.Linear(36, 2))
 
@@ -119,6 +123,14 @@ def test_audit_of_a_persons_own_network(here: Path, capsys: pytest.CaptureFixtur
 def test_arguments_of_a_callable_may_stand_anywhere(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     torch.save(state(6), "wide.pt")
     assert len(kinds(answer(capsys, "audit", NET, "--weights", "wide.pt", "width=6", *SIZE))) == 6
+
+
+def test_a_network_of_two_inputs(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("users_nets:Pair", "--weights", "weights.pt", *SIZE, "--input", "1,1,8,5")
+    assert kinds(answer(capsys, "audit", *words)) == ["parameters", "alive", "alive", "alive"]
+    assert answer(capsys, "shrink", *words, "--out", "small.pt2")["features"][0]["removable"]
+    program = torch.export.load("small.pt2").module()
+    assert program(torch.randn(3, 1, 6, 6), torch.randn(3, 1, 8, 5)).shape == (3, 2)
 
 
 def test_its_own_weights_will_do(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -273,6 +285,7 @@ def test_nothing_to_remove_is_no_mistake(here: Path, capsys: pytest.CaptureFixtu
         (["basic_net", "--input", "1,1,8,8"], "holds no weights"),
         (["basic_net", "depth=3", "--input", "1,1,8,8", "--weights", "weights.pt"], "unknown field 'depth'"),
         (["basic_net", "--input", "1,8", "--weights", "weights.pt"], "four numbers"),
+        (["basic_net", *SIZE, *SIZE, "--weights", "weights.pt"], "one input for this network"),
         (["transformer", *SIZE], "basic_net"),
         (["."], "manifest.json"),
         ([NET, *SIZE, "--data", "absent.npy"], "cannot be read as images"),

@@ -32,7 +32,7 @@ class Given:
     overrides: tuple[str, ...]
     weights: Path | None
     weights_key: str | None
-    input: str | None
+    input: tuple[str, ...]
     classes: int | None
     data: str | None
     most_images: int | None
@@ -45,7 +45,7 @@ _OPTIONS = together(
     click.argument("overrides", nargs=-1, metavar="[FIELD=VALUE]..."),
     option("--weights FILE", "safetensors, or what torch.save wrote (weights only).", type=Path),
     option("--weights-key KEY", "Key or prefix of the weights in it, where several fit (.: none)."),
-    option("--input 1,3,224,224", "Size of an input; known of a record."),
+    option("--input 1,3,224,224", "Size of an input, once for each; known of a record.", multiple=True),
     option("--classes N", "Of a named network (10, or those of the record).", type=int),
     option("--data FILE", "Images in .npy or .npz, as the network sees them, or a data set's name."),
     option("--most-images N", "Use at most the first N of them.", type=int),
@@ -70,10 +70,10 @@ def network_options(function: Callable[..., None]) -> Callable[..., Any]:
 
 @dataclass(frozen=True)
 class Asked:
-    """What a command line asks about: a network, an input for it, and the evidence that `full_scale.removal.audit` takes."""
+    """What a command line asks about: a network, its input or inputs, and the evidence that `full_scale.removal.audit` takes."""
 
     model: nn.Module
-    example: Tensor
+    example: Tensor | tuple[Tensor, ...]
     evidence: dict[str, Any]
 
 
@@ -88,23 +88,25 @@ def asked_by(given: Given) -> Asked:
     from full_scale.commands.parts.images import images_of
     from full_scale.removal.verification import dtype_of
 
-    size, bounds = _size(given), _range(given.input_range)
+    sizes, bounds = _sizes(given), _range(given.input_range)
     if given.classes is not None:
         require_whole("--classes", given.classes, 1, MOST_CLASSES)
     if given.most_images is not None:
         require_whole("--most-images", given.most_images, 1)
-    model = _network(given, size)
+    model = _network(given, sizes)
     dtype = dtype_of(model)
     images = None if given.data is None else images_of(given.data, given.most_images, dtype)
     evidence = {"data": images, "input_range": bounds, "scale_threshold": given.scale_threshold}
-    return Asked(model, torch.randn(size, generator=torch.Generator().manual_seed(0)).to(dtype), evidence)
+    generator = torch.Generator().manual_seed(0)
+    inputs = tuple(torch.randn(size, generator=generator).to(dtype) for size in sizes)
+    return Asked(model, inputs[0] if len(inputs) == 1 else inputs, evidence)
 
 
-def _network(given: Given, size: tuple[int, ...]) -> nn.Module:
+def _network(given: Given, sizes: list[tuple[int, ...]]) -> nn.Module:
     from full_scale.commands.parts.networks import network_of
     from full_scale.commands.parts.weights import with_weights
 
-    model, has_own = network_of(given.model, given.overrides, size, given.classes)
+    model, has_own = network_of(given.model, given.overrides, sizes, given.classes)
     if given.weights is None and not has_own:
         raise UserError(f"{given.model} says what the network is but holds no weights: give them with --weights FILE")
     if given.weights is None:
@@ -113,19 +115,23 @@ def _network(given: Given, size: tuple[int, ...]) -> nn.Module:
     return with_weights(model, given.weights, given.weights_key).eval()
 
 
-def _size(given: Given) -> tuple[int, ...]:
+def _sizes(given: Given) -> list[tuple[int, ...]]:
     from full_scale.commands.parts.networks import record_of
 
-    if given.input is None:
+    if not given.input:
         spec = record_of(given.model)
         if spec is None:
             raise UserError("--input is missing: give the size of an input, such as --input 1,3,224,224")
-        return (1, *spec.data.shape)
-    parts = given.input.split(",")
+        return [(1, *spec.data.shape)]
+    return [_size(text) for text in given.input]
+
+
+def _size(text: str) -> tuple[int, ...]:
+    parts = text.split(",")
     valid = len(parts) > 1 and all(re.fullmatch(r"\s*[0-9]{1,10}\s*", part) and int(part) > 0 for part in parts)
-    require(valid, "--input", given.input, "whole numbers above 0 with the images first, such as 1,3,224,224")
+    require(valid, "--input", text, "whole numbers above 0 with the images first, such as 1,3,224,224")
     size = tuple(map(int, parts))
-    require(math.prod(size) <= MOST_NUMBERS, "--input", given.input, f"an input of at most {MOST_NUMBERS} numbers")
+    require(math.prod(size) <= MOST_NUMBERS, "--input", text, f"an input of at most {MOST_NUMBERS} numbers")
     return size
 
 

@@ -40,13 +40,15 @@ def record_of(name: str) -> TrainSpec | None:
         return from_json(TrainSpec, manifest["spec"])
 
 
-def network_of(name: str, overrides: Sequence[str], size: tuple[int, ...], classes: int | None) -> tuple[nn.Module, bool]:
+def network_of(
+    name: str, overrides: Sequence[str], sizes: Sequence[tuple[int, ...]], classes: int | None
+) -> tuple[nn.Module, bool]:
     """The network of a text, and whether it comes with weights of its own: only a person's own may.
 
     Args:
         name: see `NAMED`; a person's own code is imported, which is how networks that this package does not know are read.
         overrides: texts "field=value": fields of one of our networks, keyword arguments of a person's own callable.
-        size: of an input, with the images on the first axis.
+        sizes: of each input, with the images on the first axis.
         classes: of our networks; default that of a record, else `CLASSES`.
 
     Raises:
@@ -56,16 +58,19 @@ def network_of(name: str, overrides: Sequence[str], size: tuple[int, ...], class
     if spec is not None:
         require(not overrides, "field=value", overrides[0] if overrides else "", "nothing: a record says what its network is")
         with importing_nothing(NAME_IT):
-            return _built(spec.network, size, classes or spec.data.classes), False
+            return _built(spec.network, sizes, classes or spec.data.classes), False
     own_code = ":" in name and name.partition(":")[0] not in written_choices(AbstractNetwork)
     if own_code:
         return _called(name, dict(map(parse_override, overrides))), True
     chosen = make_choice(AbstractNetwork, name, "MODEL")
-    return _built(override_all(chosen, map(parse_override, overrides)), size, classes or CLASSES), False
+    return _built(override_all(chosen, map(parse_override, overrides)), sizes, classes or CLASSES), False
 
 
-def _built(network: AbstractNetwork, size: tuple[int, ...], classes: int) -> nn.Module:
-    require(len(size) == 4, "--input", ",".join(map(str, size)), "four numbers for this network: images, channels, height, width")
+def _built(network: AbstractNetwork, sizes: Sequence[tuple[int, ...]], classes: int) -> nn.Module:
+    given = " ".join(",".join(map(str, size)) for size in sizes)
+    require(len(sizes) == 1, "--input", given, "one input for this network")
+    size = sizes[0]
+    require(len(size) == 4, "--input", given, "four numbers for this network: images, channels, height, width")
     shape: Shape = size[1:]  # type: ignore[assignment]
     network.require_fits(shape)
     return network.build(shape, classes, seed=0).module

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -16,6 +17,10 @@ from full_scale.removal.analysis.values import UNIFORM, Values
 
 Units = np.ndarray
 """One number a channel; channels with the same number, or with tied numbers, can only be removed together."""
+
+
+PARAMETER = "its parameter is"
+"""Beginning of the reason why something stays that a parameter holds of which it is not known what is done with it."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,8 @@ class Slot:
 class Reader:
     """A convolution or linear map without groups that reads channels: `weight` has one index a channel on `axis`.
 
-    `node` is the operation; with `folds` a uniform constant input is the same at all outputs, so that it can become a bias.
+    `node` is the operation, `holder` the node of the weight and `bias` that of what is added; with `folds` a uniform constant
+    input is the same at all outputs, so that it can become a bias.
     """
 
     node: fx.Node
@@ -52,13 +58,15 @@ class Reader:
     axis: int
     channels: Channels
     folds: bool
+    holder: fx.Node
+    bias: fx.Node | None
 
 
 @dataclass(frozen=True)
 class Grouped:
-    """A convolution with groups, which loses whole groups only: `units` has one unit a group.
+    """A module with groups, which loses whole groups only: `units` has one unit a group.
 
-    `owner` is the name of the module whose attribute `groups` says how many there are; None where the code counts them.
+    `owner` is the name of the module whose attribute says how many there are; None where the code counts them.
     """
 
     node: fx.Node
@@ -85,12 +93,16 @@ class Tracker:
     states: dict[fx.Node, list[Channels | None]] = field(default_factory=dict)
     slots: list[Slot] = field(default_factory=list)
     readers: list[Reader] = field(default_factory=list)
+    uses: dict[str, list[Reader]] = field(default_factory=dict)
     grouped: list[Grouped] = field(default_factory=list)
     proportions: list[list[Units]] = field(default_factory=list)
     stated: list[Stated] = field(default_factory=list)
     count: int = 0
     ties: list[tuple[Units, Units]] = field(default_factory=list)
     locks: list[tuple[Units, str]] = field(default_factory=list)
+    held: dict[tuple[str, int], Units] = field(default_factory=dict)
+    claims: Counter[tuple[str, int]] = field(default_factory=Counter)
+    fixed: set[fx.Node] = field(default_factory=set)
     patterns: dict[tuple[str, int], int] = field(default_factory=dict)
 
     def new_units(self, count: int) -> Units:
@@ -132,12 +144,21 @@ class Tracker:
         found = self.states.get(node, [None]) if isinstance(node, fx.Node) else [None]
         return found[0] if found else None
 
+    def read(self, reader: Reader) -> None:
+        """An operation reads channels; all that read by the same weight are among `uses`."""
+        self.readers.append(reader)
+        uses = self.uses.setdefault(reader.weight, [])
+        uses.append(reader)
+        if reader.axis != uses[0].axis:
+            for use in (reader, uses[0]):
+                self.lock(use.channels.units, f"{reader.weight} is read along two axes")
+
     def lock_inputs(self, node: fx.Node, reason: str) -> None:
         """All channels that an operation reads stay."""
         for read in node.all_input_nodes:
             for channels in self.states.get(read, []):
                 if channels is not None:
-                    self.lock(channels.units, reason)
+                    self.lock(channels.units, f"{PARAMETER} {reason}" if self.holds(read) else reason)
 
     def channels(self, node: fx.Node, axis: int) -> Channels:
         """The channels of a tensor on an axis that an operation works on; locked ones if they were not followed up to here."""
@@ -155,21 +176,63 @@ class Tracker:
         """Whether a node is a parameter, a buffer or a constant."""
         return isinstance(node, fx.Node) and node.name in self.traced.tensors
 
+    def is_fixed(self, node: object) -> bool:
+        """Whether a node is a parameter, or computed from nothing but parameters."""
+        return self.holds(node) or node in self.fixed
+
     def value(self, node: object) -> Tensor | None:
         """A parameter, buffer or constant in float64 on the CPU; None for None."""
         return None if node is None else self.traced.tensors[node.name].detach().double().cpu()  # type: ignore[attr-defined]
 
     def claim(self, node: object, axis: int, units: Units) -> None:
-        """These units are the indices on an axis of a parameter; they are locked if it is used elsewhere too."""
+        """These units are the indices on an axis of a parameter, tied to those that other operations claim on it."""
         if not isinstance(node, fx.Node):
+            return
+        own = self.state(node)
+        if own is not None and own.axis == axis:
+            self.tie(own.units, units)
             return
         name = self.traced.names.get(node.name)
         if name is None:
             self.lock(units, f"{node.name} is a constant of the traced code")
-        elif len(node.users) > 1 or name in self.traced.shared:
-            self.lock(units, f"{name} is shared")
+            return
+        self.claims[name, axis] += 1
+        self.tie(self._hold(name, axis, units), units)
+
+    def follow_parameter(self, node: fx.Node) -> None:
+        """A parameter, buffer or constant with one number a channel is followed like all tensors of channels.
+
+        Whatever reads it follows its channels or locks them.
+        """
+        value, name = self.traced.tensors[node.name], self.traced.names.get(node.name)
+        if not value.is_floating_point() or not value.dim() or value.numel() != max(value.shape):
+            return
+        axis, numbers = value.shape.index(value.numel()), value.detach().double().cpu().flatten()
+        units = self.new_units(len(numbers))
+        if name is None:
+            self.lock(units, f"{node.name} is a constant of the traced code")
         else:
+            units = self._hold(name, axis, units)
+        self.states[node] = [Channels(axis, units, Values.bounded(numbers, numbers))]
+
+    def _hold(self, name: str, axis: int, units: Units) -> Units:
+        """The units of an axis of a parameter: these, if none are known yet."""
+        if (name, axis) not in self.held:
+            self.held[name, axis] = units
             self.slots.append(Slot(name, axis, units))
+            if name in self.traced.shared:
+                self.lock(units, f"{name} shares its memory with another parameter")
+        return self.held[name, axis]
+
+    def lock_partly_claimed(self) -> None:
+        """Locks what is held by a parameter that is also used in a way in which its channels are not known."""
+        users: Counter[str] = Counter()
+        for node in self.traced.graph.nodes:
+            if self.holds(node) and node.name in self.traced.names:
+                users[self.traced.names[node.name]] += sum(not _takes_dtype_only(user, node) for user in node.users)
+        for (name, axis), number in self.claims.items():
+            if number != users[name]:
+                self.lock(self.held[name, axis], f"{name} is shared")
 
     def pattern(self, node: fx.Node, before: Tensor, borders: bool) -> Tensor:
         """The patterns after a linear map of positions, the same for all channels; one without borders keeps a uniform one."""
@@ -194,6 +257,10 @@ class Tracker:
             for component in np.unique(components[units]).tolist():
                 reasons.setdefault(component, reason)
         return reasons
+
+
+def _takes_dtype_only(user: fx.Node, node: fx.Node) -> bool:
+    return operation(user) == "type_as" and user.args[0] is not node
 
 
 def describe(node: fx.Node) -> str:

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
+from full_scale.models.parts.tracing import has_frozen_statistics
 from full_scale.removal.analysis.channels import Channels, Tracker
-from full_scale.removal.analysis.graph import TracedNetwork, argument, operation
+from full_scale.removal.analysis.graph import TracedNetwork, argument, module_of, operation
 from full_scale.removal.analysis.operations import OPERATIONS
 from full_scale.removal.analysis.operations.common import unknown
 from full_scale.removal.analysis.operations.pointwise import UNARY
@@ -19,8 +20,9 @@ from full_scale.removal.analysis.values import INFINITY, Values
 InputRange = tuple[float | Tensor, float | Tensor]
 """The smallest and the largest value of the inputs, one number each or one a channel."""
 
-NORMS = {"_native_batch_norm_legit_no_training", "_native_batch_norm_legit"}
-FOLLOWING = UNARY | NORMS | {"prelu", "clone", "dropout", "alias", "contiguous"}
+NORMS = {"_native_batch_norm_legit_no_training", "_native_batch_norm_legit", "instance_norm", "group_norm"}
+AFFINE = {"add", "sub", "mul", "div"}
+FOLLOWING = UNARY | NORMS | {"prelu", "clone", "dropout", "alias", "contiguous", "getitem"}
 """Operations that belong to the layer before them, if they alone read it."""
 
 
@@ -49,14 +51,19 @@ def analyse(traced: TracedNetwork, input_range: InputRange | None = None, silent
     for node in traced.graph.nodes:
         if node.op == "placeholder" and node.name in traced.inputs:
             tracker.states[node] = [_input(tracker, node, input_range)]
+        elif tracker.holds(node):
+            tracker.follow_parameter(node)
         elif node.op == "call_function":
             tracker.states[node] = _put_out(tracker, node)
+            if node.all_input_nodes and all(map(tracker.is_fixed, node.all_input_nodes)):
+                tracker.fixed.add(node)
         elif node.op == "output":
             tracker.lock_inputs(node, "an output of the network")
         elif node.op != "placeholder":
             tracker.lock_inputs(node, f"read by {node.op}, which removal does not cover")
         if silent and node.name in silent:
             _impose(tracker, node, silent[node.name])
+    tracker.lock_partly_claimed()
     return tracker
 
 
@@ -101,7 +108,7 @@ def layers(tracker: Tracker) -> list[Layer]:
             chain = _chain(tracker, node)
             seen.update(chain)
             modules = [name for name in (weighted_module(tracker, part) for part in chain) if name is not None]
-            named = [name for part in chain if operation(part) in NORMS and (name := weighted_module(tracker, part))]
+            named = [name for part in chain if operation(part) in NORMS | AFFINE and (name := weighted_module(tracker, part))]
             channels = tracker.state(chain[-1])
             if channels is not None:
                 found.append(Layer(named[-1] if named else modules[0], tuple(modules), chain[-1], channels))
@@ -109,7 +116,14 @@ def layers(tracker: Tracker) -> list[Layer]:
 
 
 def weighted_module(tracker: Tracker, node: fx.Node) -> str | None:
-    """The name of the module whose weights a convolution, linear map or BatchNorm uses; None for other operations."""
+    """The name of the module whose weights a convolution, linear map or BatchNorm uses; None for other operations.
+
+    A BatchNorm with frozen statistics may be written as the sums and products that it is made of.
+    """
+    if operation(node) in AFFINE and not tracker.is_fixed(node):
+        path = module_of(node)
+        frozen = has_frozen_statistics(dict(tracker.traced.module.named_modules()).get(path))
+        return path if frozen else None
     if operation(node) not in NORMS and not operation(node).startswith(("conv", "linear")):
         return None
     for field in ("weight", "running_mean"):
@@ -119,12 +133,18 @@ def weighted_module(tracker: Tracker, node: fx.Node) -> str | None:
     return None
 
 
+def _scales(tracker: Tracker, node: fx.Node, before: fx.Node) -> bool:
+    """Whether an operation is a sum or product of what is before it and of parameters."""
+    others = [part for part in node.all_input_nodes if part is not before]
+    return operation(node) in AFFINE and bool(others) and all(map(tracker.is_fixed, others))
+
+
 def _chain(tracker: Tracker, node: fx.Node) -> list[fx.Node]:
     """The operations of one layer: each is alone in reading the one before it."""
     chain = [node]
     while True:
         readers = list(chain[-1].users)
-        if len(readers) != 1 or operation(readers[0]) not in FOLLOWING | {"getitem"}:
+        if len(readers) != 1 or not (operation(readers[0]) in FOLLOWING or _scales(tracker, readers[0], chain[-1])):
             return chain
         after, before = tracker.state(readers[0]), tracker.state(chain[-1])
         if after is None or before is None or after.axis != before.axis or readers[0] in chain:

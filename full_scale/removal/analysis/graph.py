@@ -7,7 +7,7 @@ import copy
 import io
 import logging
 import warnings
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
@@ -29,10 +29,10 @@ Kind = torch.export.graph_signature.InputKind
 class TracedNetwork:
     """The graph of a network in evaluation mode.
 
-    `names` maps a placeholder to the name of its parameter or buffer, `tensors` to its value (also for unnamed constants);
-    `inputs` are the placeholders of the network's inputs; parameters in `shared` have several names or overlapping memory;
-    `recorded` says whether the graph is that of one run, without torch.export; the code could depend on sizes of tensors only
-    with `reads_sizes`.
+    `names` maps a placeholder to the name of its parameter or buffer, the first one if it has several; `tensors` to its value,
+    also for unnamed constants; `inputs` are the placeholders of the network's inputs; parameters in `shared` have memory in
+    common with others; `recorded` says whether the graph is that of one run, without torch.export; the code could depend on
+    sizes of tensors only with `reads_sizes`.
     """
 
     module: nn.Module
@@ -158,7 +158,7 @@ def recorded(module: nn.Module, inputs: Inputs) -> TracedNetwork | None:
         found = record(network, tuple(in_plain_order(part) for part in inputs))
     if found is None:
         return None
-    shared = _shared_names(network)
+    shared = _shared_names(module)
     return TracedNetwork(network, found.graph, found.names, found.tensors, found.inputs, shared, True, found.reads_sizes)
 
 
@@ -172,7 +172,9 @@ def exported(module: nn.Module, inputs: Inputs) -> TracedNetwork:
     with untouched(module):
         program = _export(network, tuple(in_plain_order(part) for part in inputs))
     kinds = program.graph_signature.input_specs
-    names = {spec.arg.name: spec.target for spec in kinds if spec.kind in (Kind.PARAMETER, Kind.BUFFER) and spec.target}
+    first = _first_names(network)
+    held = [spec for spec in kinds if spec.kind in (Kind.PARAMETER, Kind.BUFFER) and spec.target]
+    names = {spec.arg.name: first.get(str(spec.target), str(spec.target)) for spec in held}
     values = dict(program.state_dict) | dict(program.constants)
     tensors = {spec.arg.name: values[spec.target] for spec in kinds if spec.target in values}
     return TracedNetwork(
@@ -181,7 +183,7 @@ def exported(module: nn.Module, inputs: Inputs) -> TracedNetwork:
         {placeholder: name for placeholder, name in names.items() if placeholder in tensors},
         tensors,
         tuple(spec.arg.name for spec in kinds if spec.kind == Kind.USER_INPUT),
-        _shared_names(network),
+        _shared_names(module),
         recorded=False,
         reads_sizes=True,
     )
@@ -212,14 +214,29 @@ def _export(network: nn.Module, inputs: Inputs) -> torch.export.ExportedProgram:
     raise UserError(f"the network cannot be traced ({why}): its code must not branch on values, only on sizes") from None
 
 
-def _shared_names(network: nn.Module) -> frozenset[str]:
-    tensors = dict(network.named_parameters(remove_duplicate=False)) | dict(network.named_buffers(remove_duplicate=False))
-    uses = Counter(_memory(tensor) for tensor in tensors.values())
-    return frozenset(name for name, tensor in tensors.items() if uses[_memory(tensor)] > 1)
+def _first_names(network: nn.Module) -> dict[str, str]:
+    """Each name of a parameter or buffer → the first of all that it has."""
+    tensors = [*network.named_parameters(remove_duplicate=False), *network.named_buffers(remove_duplicate=False)]
+    firsts: dict[int, str] = {}
+    return {name: firsts.setdefault(id(tensor), name) for name, tensor in tensors}
 
 
-def _memory(tensor: Tensor) -> int:
-    return tensor.untyped_storage().data_ptr() or id(tensor)
+def _shared_names(module: nn.Module) -> frozenset[str]:
+    """The parameters and buffers that have memory in common with another one."""
+    tensors = [*module.named_parameters(), *module.named_buffers()]
+    places = sorted((*_memory(tensor), name) for name, tensor in tensors if tensor.numel())
+    shared, last = set[str](), (0, 0, "")
+    for place in places:
+        if place[0] < last[1]:
+            shared |= {place[2], last[2]}
+        last = max(last, place, key=lambda taken: taken[1])
+    return frozenset(shared)
+
+
+def _memory(tensor: Tensor) -> tuple[int, int]:
+    """The first address of a tensor's numbers, and the first one after them."""
+    reach = sum((length - 1) * step for length, step in zip(tensor.shape, tensor.stride(), strict=True)) + 1
+    return tensor.data_ptr(), tensor.data_ptr() + reach * tensor.element_size()
 
 
 def argument(node: fx.Node, name: str) -> Any:

@@ -24,6 +24,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from full_scale.removal.analysis.untouched import tensors_in_attributes
 
 ATEN = torch.ops.aten
+BATCH_NORM = ATEN._native_batch_norm_legit_no_training.default
 
 VALUES = {
     *(Tensor.numpy, Tensor.tolist, Tensor.__array__, Tensor.data_ptr, Tensor.apply_, Tensor.map_, Tensor.map2_),
@@ -215,14 +216,15 @@ class _Recorder:
         return found
 
     def _norm(self, func: Any, args: Any, kwargs: Any) -> Tensor:
-        """BatchNorm in evaluation mode, in the form that torch.export gives it."""
-        training, statistics = args[5], args[3:5]
-        if training or kwargs or any(part is None for part in statistics):
+        """BatchNorm in evaluation mode, with or without running statistics, in the form that torch.export gives it."""
+        training, without = args[5], [part is None for part in args[3:5]]
+        if kwargs or without != [training, training]:
             raise NotRecorded
-        given: Any = map_aggregate(((*args[:5], *args[6:8]), {}), self.node)
+        form, numbers = (BATCH_NORM, args[:5]) if not training else (ATEN._native_batch_norm_legit.no_stats, (*args[:3], True))
+        given: Any = map_aggregate(((*numbers, *args[6:8]), {}), self.node)
         found: Tensor = func(*args)
-        empty = found.new_empty(0)
-        self._put(ATEN._native_batch_norm_legit_no_training.default, given, (found, empty, empty))
+        statistics = found.new_empty(found.shape[1] if training else 0)
+        self._put(form, given, (found, statistics, statistics.clone()))
         return found
 
     def _put(self, func: Any, given: Any, found: Any) -> None:

@@ -9,12 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from full_scale.models.parts.wrappers import run_eagerly, uncompiled
+from full_scale.models.parts.wrappers import uncompiled
 from full_scale.removal.analysis.channels import Tracker
 from full_scale.removal.analysis.computed import computed
 from full_scale.removal.analysis.constants import InputRange, analyse, layers
-from full_scale.removal.analysis.graph import TracedNetwork, as_inputs, in_plain_order, require_usable, structural_copy
-from full_scale.removal.analysis.untouched import untouched
+from full_scale.removal.analysis.graph import TracedNetwork, as_inputs, in_plain_order, require_usable
 from full_scale.removal.assessment import (
     CERTIFIED,
     FEW_IMAGES,
@@ -33,7 +32,7 @@ from full_scale.removal.selection import select
 from full_scale.removal.shrinking import plan_that_runs, unseen
 from full_scale.removal.surgery import carry_out
 from full_scale.removal.verification import Difference
-from mechanisms.validation import UserError, first_line, require_whole
+from mechanisms.validation import UserError, require_whole
 
 ALIVE = -1
 """In place of the step since which a channel is dead."""
@@ -140,13 +139,12 @@ class Cutter:
             only = self._long_dead(assessment.last, selection, step)
             if not (only & selection.removed).any():
                 return None
-            proof = Proof(assessment, by_images=SILENT in assessment.found)
+            proof = Proof(assessment, by_images=SILENT in assessment.found, trains=True)
             selection, plan = plan_that_runs(proof, assessment.last, self._multiple_of, only)
             if plan.is_empty:
                 return None
             smaller = proof.smaller(plan)
             rows, _ = proof.differences(plan, smaller, None)
-            require_trains(smaller, self.inputs)
             networks = (assessment.last.traced, self.model), (proof.traced, smaller)
             return Due(plan, self._described(assessment.last, selection, step, networks, rows), proof.traced)
 
@@ -171,8 +169,8 @@ class Cutter:
 
         Its numbers are to be loaded after.
         """
-        done = _copied(Plan(state["keep"], {}, {}, state["biases"], state["groups"]))
-        plan = Plan(done["keep"], {}, {}, done["biases"], done["groups"])
+        done = _copied(Plan(state["keep"], {}, {}, state["biases"], state["groups"], state["sizes"]))
+        plan = Plan(done["keep"], {}, {}, done["biases"], done["groups"], done["sizes"])
         self._since = {(name, axis): values.numpy() for name, axis, values in state["since"]}
         self.numbers = {layer: values.numpy() for layer, values in state["numbers"].items()}
         self._done = plan
@@ -238,12 +236,15 @@ class Cutter:
                 own[axis] = own[axis][indices] if axis in own else indices
         done.biases.update({owner: torch.zeros_like(bias) for owner, bias in plan.biases.items()})
         done.groups.update(plan.groups)
+        for owner, sizes in plan.sizes.items():
+            done.sizes.setdefault(owner, {}).update(sizes)
 
 
 def _copied(plan: Plan) -> dict[str, Any]:
     """What a plan does to sizes, in containers of its own."""
     keep = {name: dict(axes) for name, axes in plan.keep.items()}
-    return {"keep": keep, "groups": dict(plan.groups), "biases": dict(plan.biases)}
+    sizes = {owner: dict(attributes) for owner, attributes in plan.sizes.items()}
+    return {"keep": keep, "groups": dict(plan.groups), "biases": dict(plan.biases), "sizes": sizes}
 
 
 def _kept(plan: Plan, name: str, axis: int, size: int) -> np.ndarray:
@@ -256,14 +257,3 @@ def require_plain(model: nn.Module) -> None:
     """Raises `UserError` where an optimizer holds other parameters than those that a removal leaves."""
     for name, how in computed(model).items():
         raise UserError(f"{name} is computed from other parameters: call {how} on it, and make the optimizer anew")
-
-
-def require_trains(smaller: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-    """Raises `UserError` if the network does not run in training mode, which may run more of its parts."""
-    with untouched(smaller):
-        trial = structural_copy(smaller).train()
-        try:
-            with torch.no_grad(), torch.random.fork_rng(devices=[]), run_eagerly():
-                trial(*(torch.cat([part, part]) for part in inputs))
-        except Exception as problem:
-            raise UserError(f"the smaller network does not run in training mode: {first_line(problem)}") from None

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from full_scale.models.parts.wrappers import uncompiled
 from full_scale.monitor.foreign_optimizers import stepping
-from full_scale.removal.analysis.graph import as_inputs, require_usable
-from full_scale.removal.during_training.cutting import require_plain, require_trains
+from full_scale.removal.analysis.graph import require_usable
+from full_scale.removal.during_training.cutting import require_plain
 from full_scale.removal.during_training.optimizer_state import add_new_biases, cut_states
 from full_scale.removal.report import Report
 from full_scale.removal.shrinking import Options, Removal, removal
@@ -29,11 +29,12 @@ def shrink_training(
 
     `options` are the keyword arguments of `shrink`. The function in evaluation mode is the same at the cut; BatchNorm in training
     mode, and with it the rest of the training, sees the features that are left only. State of the optimizer is cut like its
-    parameter. A new bias starts without state. Old network and optimizer are not changed; learning rate schedulers hold the old
-    optimizer and must be made anew: `Shrinker` cuts in place instead.
+    parameter. A new bias starts without state. Features that parts need which only training runs, such as auxiliary heads, stay.
+    Old network and optimizer are not changed; learning rate schedulers hold the old optimizer and must be made anew: `Shrinker`
+    cuts in place instead.
 
     Raises:
-        UserError: as `shrink`; the optimizer holds parameters of another network; the smaller one does not train.
+        UserError: as `shrink`; the optimizer holds parameters of another network; the network does not run in training mode.
     """
     model = uncompiled(model)
     require_usable(model)
@@ -46,8 +47,7 @@ def shrink_training(
     held = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     if not all(id(parameter) in names for parameter in held):
         raise UserError("the optimizer holds parameters that are not the network's: give the optimizer of this network")
-    done = removal(model, example_input, options)
-    require_trains(done.model, as_inputs(example_input))
+    done = removal(model, example_input, options, trains=True)
     carried = _carried(optimizer, {names[id(parameter)]: parameter for parameter in held}, done)
     return done.model, carried, done.report
 

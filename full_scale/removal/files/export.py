@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from full_scale.removal import Report, save
-from full_scale.removal.analysis.graph import structural_copy
+from full_scale.removal.analysis.graph import Inputs, as_inputs, structural_copy
 from full_scale.removal.verification import TOLERANCES, differing, dtype_of, outputs
 from mechanisms.validation import UserError, first_line, require
 
@@ -41,7 +41,7 @@ def destinations(out: Path) -> list[Path]:
     return [out, out.with_suffix(REPORT)]
 
 
-def write(network: nn.Module, report: Report, example: Tensor, out: Path) -> list[Path]:
+def write(network: nn.Module, report: Report, example: Tensor | Inputs, out: Path) -> list[Path]:
     """The files of a network and its report, which appear all or none; those that are there are replaced.
 
     Each network file is read back and must do the same on `example`.
@@ -68,7 +68,7 @@ def write(network: nn.Module, report: Report, example: Tensor, out: Path) -> lis
     return files
 
 
-def write_program(network: nn.Module, example: Tensor, file: Path) -> None:
+def write_program(network: nn.Module, example: Tensor | Inputs, file: Path) -> None:
     """A program of `torch.export`, which torch.export.load reads without the network's code; any number of images, if it can be.
 
     Raises:
@@ -79,10 +79,10 @@ def write_program(network: nn.Module, example: Tensor, file: Path) -> None:
         warnings.simplefilter("ignore")
         torch.export.save(_program(network, images), file)
         again: Any = torch.export.load(file).module()
-    _require_same(network, images, lambda: outputs(again, (images,)), file)
+    _require_same(network, images, lambda: outputs(again, images), file)
 
 
-def write_onnx(network: nn.Module, example: Tensor, file: Path) -> None:
+def write_onnx(network: nn.Module, example: Tensor | Inputs, file: Path) -> None:
     """An ONNX model; any number of images, if it can be.
 
     Raises:
@@ -101,11 +101,11 @@ def write_onnx(network: nn.Module, example: Tensor, file: Path) -> None:
     _require_same(network, images, lambda: _run_onnx(file, images), file)
 
 
-def _write_safetensors(network: nn.Module, example: Tensor, file: Path) -> None:
+def _write_safetensors(network: nn.Module, example: Tensor | Inputs, file: Path) -> None:
     save(network, file)
 
 
-FORMATS: dict[str, Callable[[nn.Module, Tensor, Path], None]] = {
+FORMATS: dict[str, Callable[[nn.Module, Tensor | Inputs, Path], None]] = {
     ".safetensors": _write_safetensors,
     ".pt2": write_program,
     ".onnx": write_onnx,
@@ -113,35 +113,37 @@ FORMATS: dict[str, Callable[[nn.Module, Tensor, Path], None]] = {
 """Suffix → what writes a network in that format."""
 
 
-def _two(example: Tensor) -> Tensor:
-    """Two images: an exporter takes a single one for a size that is fixed."""
-    return torch.cat([example, example])[:2].contiguous()
+def _two(example: Tensor | Inputs) -> Inputs:
+    """Two images for each input: an exporter takes a single one for a size that is fixed."""
+    return tuple(torch.cat([part, part])[:2].contiguous() if part.dim() else part for part in as_inputs(example))
 
 
-def _program(network: nn.Module, images: Tensor) -> torch.export.ExportedProgram:
+def _program(network: nn.Module, images: Inputs) -> torch.export.ExportedProgram:
     problems = []
-    for sizes in (({0: torch.export.Dim("images", min=1)},), None):
+    number = torch.export.Dim("images", min=1)
+    for sizes in (tuple({0: number} if part.dim() else {} for part in images), None):
         try:
-            return torch.export.export(network, (images,), dynamic_shapes=sizes)
+            return torch.export.export(network, images, dynamic_shapes=sizes)
         except Exception as problem:
             problems.append(problem)
     raise UserError(f"the network cannot be exported: {first_line(problems[-1])}") from None
 
 
-def _run_onnx(file: Path, images: Tensor) -> list[Tensor]:
+def _run_onnx(file: Path, images: Inputs) -> list[Tensor]:
     session = importlib.import_module("onnxruntime").InferenceSession(str(file), providers=["CPUExecutionProvider"])
-    found = session.run(None, {session.get_inputs()[0].name: images.numpy(force=True)})
+    given = zip(session.get_inputs(), images, strict=True)
+    found = session.run(None, {entry.name: part.numpy(force=True) for entry, part in given})
     return [torch.from_numpy(part).double() for part in found]
 
 
-def _require_same(network: nn.Module, images: Tensor, run: Callable[[], list[Tensor]], file: Path) -> None:
+def _require_same(network: nn.Module, images: Inputs, run: Callable[[], list[Tensor]], file: Path) -> None:
     """Raises `UserError` unless what was written runs, and puts out what the network does."""
     dtype = dtype_of(network)
     try:
         found = run()
     except Exception as problem:
         raise UserError(f"what was written as {file.suffix} does not run: {first_line(problem)}") from None
-    apart = differing(dtype, file.suffix, (images,), outputs(network, (images,)), found).relative
+    apart = differing(dtype, file.suffix, images, outputs(network, images), found).relative
     if not apart <= TOLERANCES[dtype]:
         raise UserError(f"what was written as {file.suffix} is another function: its outputs differ by {apart:.2g}")
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 
 from full_scale.removal.analysis.computed import made_plain
 from full_scale.removal.analysis.graph import structural_copy
-from full_scale.removal.surgery import adjust_sizes
+from full_scale.removal.surgery import adjust_sizes, relist
 from mechanisms.system.files import parse_json
 from mechanisms.validation import UserError, first_line
 
@@ -24,7 +24,10 @@ HEADER, FORMAT = "full_scale.removal", 1
 SIZES: dict[type[nn.Module], tuple[str, ...]] = {
     _ConvNd: ("in_channels", "out_channels", "groups"),
     nn.Linear: ("in_features", "out_features"),
-    _BatchNorm: ("num_features",),
+    _NormBase: ("num_features",),
+    nn.GroupNorm: ("num_channels", "num_groups"),
+    nn.RNNBase: ("input_size",),
+    nn.RNNCellBase: ("input_size",),
     nn.PReLU: ("num_parameters",),
 }
 """Class of module → the attributes that removal changes."""
@@ -115,7 +118,8 @@ def load(path: str | Path, into: nn.Module | Callable[[], nn.Module]) -> nn.Modu
     _put_all(model, tensors, header["same"], str(path))
     for name, part in model.named_modules():
         saved = header["modules"][name]
-        adjust_sizes(part, saved.get("groups"))
+        relist(part)
+        adjust_sizes(part, saved.get("groups", saved.get("num_groups")))
         _restate(part, saved.get("attributes", {}))
     return model
 

@@ -344,8 +344,9 @@ def with_dead(build, shift=0.5, dead=DEAD):
         network = build()
         for part in network.modules():
             if isinstance(part, nn.modules.batchnorm._BatchNorm):
-                part.running_mean.normal_(0, 0.2)
-                part.running_var.uniform_(0.5, 1.5)
+                if part.track_running_stats:
+                    part.running_mean.normal_(0, 0.2)
+                    part.running_var.uniform_(0.5, 1.5)
                 if part.affine:
                     part.weight.uniform_(0.5, 1.5)[:dead] = 0
                     part.bias.normal_(0, 0.3)

@@ -11,6 +11,7 @@ from torch.nn.functional import cross_entropy
 from full_scale.models.basic_net import BasicNet
 from full_scale.removal import prune, shrink_training
 from mechanisms.validation import UserError
+from tests.full_scale.models.foreign import Frozen
 from tests.full_scale.removal.structures import STRUCTURES, Chain, Residual, with_dead
 from tests.full_scale.test_foreign_optimizers import Delegating, Passing
 
@@ -156,3 +157,40 @@ def test_a_wrapper_around_an_optimizer_is_refused_with_what_to_do(wrap):
     network = with_dead(Chain)
     with pytest.raises(UserError, match=f"{wrap.__name__} is a wrapper around an optimizer, SGD: give that one"):
         shrink_training(network, wrap(torch.optim.SGD(network.parameters(), lr=0.1)), IMAGES)
+
+
+class Supervised(Chain):
+    """A second head that reads the first block's features, in training only."""
+
+    def __init__(self):
+        super().__init__()
+        self.auxiliary = nn.Linear(8, 5)
+
+    def forward(self, x):
+        features = self.first(x)
+        scores = self.classifier(self.pool(self.second(features)).flatten(1))
+        return (scores, self.auxiliary(features.mean((2, 3)))) if self.training else scores
+
+
+def test_what_only_training_reads_stays_in_a_training():
+    network = with_dead(Supervised, 0.0)
+    smaller, _, report = shrink_training(network, torch.optim.SGD(network.parameters(), lr=0.1), IMAGES)
+    assert (smaller.first[0].out_channels, smaller.second[0].out_channels) == (8, 5)
+    reasons = report.features.query("layer == 'first.1' and kind != 'alive'")["reason"]
+    assert reasons.str.contains("does not run in training mode").all()
+    assert len(smaller.train()(IMAGES)) == 2
+
+
+def test_a_network_that_does_not_train_is_refused():
+    network = with_dead(Supervised, 0.0)
+    network.auxiliary = nn.Linear(7, 5)
+    with pytest.raises(UserError, match="does not run in training mode"):
+        shrink_training(network, torch.optim.SGD(network.parameters(), lr=0.1), IMAGES)
+
+
+def test_a_masked_feature_of_a_norm_with_frozen_statistics_goes():
+    network = with_dead(Chain, dead=0).double()
+    network.first[1] = Frozen(8).double()
+    smaller, _ = prune(network, {"first.1": MASK}, IMAGES.double())
+    assert smaller.first[0].out_channels == len(smaller.first[1].weight) == MASK.sum()
+    torch.testing.assert_close(smaller.eval()(IMAGES.double()), masked(network, "first.1")(IMAGES.double()))

@@ -13,6 +13,7 @@ from full_scale.removal import load, save, shrink
 from full_scale.removal.files.saving import HEADER
 from mechanisms.validation import UserError
 from tests.full_scale.removal.structures import STRUCTURES, Chain, Residual, with_dead
+from tests.full_scale.removal.test_norms import NORMS, RECURRENT
 
 IMAGES = torch.randn(2, 3, 12, 12, generator=torch.Generator().manual_seed(1))
 
@@ -28,6 +29,17 @@ def test_what_is_loaded_is_what_was_saved(name, tmp_path):
         assert str(loaded) == str(smaller)
         assert torch.equal(loaded.eval()(IMAGES), smaller.eval()(IMAGES))
         assert [p.requires_grad for p in loaded.parameters()] == [p.requires_grad for p in smaller.parameters()]
+
+
+@pytest.mark.parametrize("name", ["a group that is dead, in groups", "instance norm", "LSTM without bias"])
+def test_groups_and_recurrent_layers_are_loaded_as_they_were_saved(name, tmp_path):
+    build = {**NORMS, **RECURRENT}[name]
+    smaller, report = shrink(with_dead(build, 0.0), IMAGES)
+    save(smaller, tmp_path / "small.safetensors")
+    loaded = load(tmp_path / "small.safetensors", build)
+    assert report.features["removable"].any()
+    assert str(loaded) == str(smaller)
+    assert torch.equal(loaded.eval()(IMAGES), smaller.eval()(IMAGES))
 
 
 def test_a_fresh_process_loads_it(tmp_path):

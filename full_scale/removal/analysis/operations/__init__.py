@@ -10,7 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from full_scale.removal.analysis.operations import choices, contractions, pieces, pointwise, pooling, positions, shapes
+from full_scale.removal.analysis.operations import (
+    choices,
+    contractions,
+    norms,
+    pieces,
+    pointwise,
+    pooling,
+    positions,
+    recurrent,
+    shapes,
+)
 
 Operation = Callable[..., Any]
 
@@ -25,8 +35,16 @@ OPERATIONS: dict[str, Operation] = {
     "where": choices.where,
     "masked_fill": choices.masked_fill,
     "prelu": pointwise.prelu,
-    **dict.fromkeys(("_native_batch_norm_legit_no_training", "_native_batch_norm_legit"), pointwise.batch_norm),
-    **dict.fromkeys(("clone", "alias", "detach", "contiguous", "dropout", "_to_copy", "lift_fresh_copy"), pointwise.same),
+    "_native_batch_norm_legit_no_training": norms.batch_norm,
+    **dict.fromkeys(("_native_batch_norm_legit", "instance_norm"), norms.own_statistics),
+    **dict.fromkeys(("lstm", "gru", "rnn_tanh", "rnn_relu"), recurrent.layers),
+    **dict.fromkeys(("lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell"), recurrent.cell),
+    "group_norm": norms.group_norm,
+    **dict.fromkeys(("layer_norm", "rms_norm"), norms.layer_norm),
+    **dict.fromkeys(
+        ("clone", "alias", "detach", "contiguous", "dropout", "_to_copy", "type_as", "lift_fresh_copy"), pointwise.same
+    ),
+    "_assert_tensor_metadata": pointwise.asserted,
     **dict.fromkeys(("view", "reshape", "_unsafe_view", "flatten", "unflatten"), shapes.view),
     **dict.fromkeys(("permute", "transpose", "unsqueeze", "squeeze"), shapes.moved),
     "expand": shapes.expanded,

@@ -75,8 +75,8 @@ def _contraction(tracker: Tracker, node: fx.Node, axis: int, *, groups: int, tra
         claim_axis = 0 if transposed else 1
         tracker.claim(weight, claim_axis, inputs.units)
         tracker.claim(weight, 1 - claim_axis, outputs)
-        name = tracker.traced.names.get(weight.name, "")
-        tracker.readers.append(Reader(node, name, claim_axis, inputs, folds=not drops_taps))
+        name = tracker.traced.names.get(weight.name, weight.name)
+        tracker.read(Reader(node, name, claim_axis, inputs, not drops_taps, weight, bias))
     else:
         tracker.claim(weight, 0, inputs.units if transposed else outputs)
         _tie_groups(tracker, node, weight, groups, inputs, outputs)

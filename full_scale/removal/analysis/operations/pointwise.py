@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, fx
 
 from full_scale.removal.analysis.channels import Channels, Tracker, describe
-from full_scale.removal.analysis.graph import argument, is_tensor, operation, shape, source
+from full_scale.removal.analysis.graph import argument, is_tensor, operation, shape
 from full_scale.removal.analysis.operations.common import followed, unknown
 from full_scale.removal.analysis.values import INFINITY, Values, added, multiplied
 
@@ -107,33 +107,9 @@ def same(tracker: Tracker, node: fx.Node) -> Channels | None:
     return followed(tracker, node) if node.meta["val"].is_floating_point() else unknown(tracker, node)
 
 
-def batch_norm(tracker: Tracker, node: fx.Node) -> list[Channels | None]:
-    """The channels after BatchNorm with running statistics; scale 0 makes the shift of whatever comes in."""
-    found = tracker.channels(source(node), min(1, len(shape(source(node))) - 1))
-    names = ("weight", "bias", "running_mean", "running_var")
-    parts = [argument(node, name) for name in names]
-    if not all(part is None or tracker.holds(part) for part in parts):
-        return [unknown(tracker, node)]
-    for part in parts:
-        tracker.claim(part, 0, found.units)
-    scale, shift, mean, variance = (tracker.value(part) for part in parts)
-    count = len(found.units)
-    scale = torch.ones(count).double() if scale is None else scale
-    shift = torch.zeros(count).double() if shift is None else shift
-    if mean is None or variance is None or argument(node, "training"):
-        values = Values.unknown(count)
-    else:
-        values = _affine(found.values, scale / (variance + argument(node, "eps")).sqrt(), shift, mean, tracker.rounding)
-    return [found.with_values(values.with_constants(torch.where(scale == 0, shift, values.constant)))]
-
-
-def _affine(values: Values, factor: Tensor, shift: Tensor, mean: Tensor, rounding: float) -> Values:
-    values = values.without_patterns()
-    ends = torch.stack([(values.low - mean) * factor, (values.high - mean) * factor]) + shift
-    size = (values.magnitude() + mean.abs()) * factor.abs() + shift.abs()
-    margin = 8 * rounding * size
-    constant = (values.constant - mean) * factor + shift
-    return Values.bounded(ends.amin(0) - margin, ends.amax(0) + margin).with_constants(constant)
+def asserted(tracker: Tracker, node: fx.Node) -> Channels | None:
+    """Nothing is put out, and nothing but types is looked at."""
+    return None
 
 
 def binary(tracker: Tracker, node: fx.Node) -> Channels | None:
@@ -193,7 +169,7 @@ def _operand(tracker: Tracker, side: Any, right: int, count: int) -> _Operand | 
     if isinstance(side, int | float):
         number = torch.full((count,), float(side)).double()
         return _Operand(Values.bounded(number, number)) if math.isfinite(side) else None
-    if tracker.holds(side):
+    if tracker.holds(side) and tracker.state(side) is None:
         return _parameter(tracker, side, right, count)
     if not is_tensor(side):
         return None
