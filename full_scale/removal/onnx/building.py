@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -158,6 +159,9 @@ class _Builder:
                 done |= set() if added is None else {added[0].number}
         results = {self.resolve(name): None for name in self.file.outputs} | self.edges
         self.net.results = tuple(name for name in results if isinstance(self.values.get(name), Tensor))
+        self.net.alias = {name: self.resolve(name) for name in self.alias}
+        known = {name: self.arrays[self.resolve(name)] for name in self.alias if self.resolve(name) in self.arrays}
+        self.net.file = dataclasses.replace(self.file, constants=self.arrays | known)
         self.net.left_out = tuple(dict.fromkeys(reason for reason in self.missing.values() if reason))
         if not self.net.results or not self.net.steps:
             raise UserError(f"{self.file.path}: {next(iter(self.net.left_out), 'nothing in it depends on its inputs')}")

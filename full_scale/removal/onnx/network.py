@@ -119,6 +119,7 @@ class OnnxNetwork(nn.Module):
         file: what the file holds.
         steps: the operations in order.
         results: the names of the tensors that are put out.
+        alias: other names that the file has for tensors.
         places: name of a parameter or buffer → where it stands in the file.
         example: inputs that it was tried with.
         left_out: what is not covered, one line an operation.
@@ -129,6 +130,7 @@ class OnnxNetwork(nn.Module):
         self.file = file
         self.steps: list[Step] = []
         self.results: tuple[str, ...] = ()
+        self.alias: dict[str, str] = {}
         self.places: dict[str, Place] = {}
         self.example: tuple[Tensor, ...] = ()
         self.left_out: tuple[str, ...] = ()
