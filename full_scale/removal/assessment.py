@@ -27,16 +27,18 @@ from full_scale.removal.analysis.graph import (
     structural_copy,
     trace,
 )
+from full_scale.removal.dust.weights import dusty_weights
 from full_scale.removal.plan import Selection
 from full_scale.removal.silence import measured_constants
-from mechanisms.validation import UserError, require, require_at_least
+from mechanisms.validation import UserError, require, require_at_least, require_between
 
-ALIVE, PARAMETERS, CERTIFIED, SCALE, SILENT = "alive", "parameters", "certified", "scale", "silent"
+ALIVE, PARAMETERS, CERTIFIED, SCALE, DUST, SILENT = "alive", "parameters", "certified", "scale", "dust", "silent"
 KINDS = {
     ALIVE: "not constant by any of the evidence asked for",
     PARAMETERS: "dead by parameters: constant whatever the input",
     CERTIFIED: "certified: constant for every input in the stated range",
     SCALE: "scale below the threshold: nearly constant, removing it changes the output",
+    DUST: "dust: weights nearly 0, nearly constant, removing it changes the output",
     SILENT: "silent on the given images: constant on these, perhaps not on others",
 }
 """Kind of evidence → what it means; a feature has the first that applies."""
@@ -51,9 +53,11 @@ class Evidence:
     data: Tensor | None = None
     input_range: InputRange | None = None
     scale_threshold: float = 0.0
+    dust: float = 0.0
 
     def __post_init__(self) -> None:
         require_at_least("scale_threshold", self.scale_threshold, 0)
+        require_between("dust", self.dust, 0, 1)
         if self.input_range is not None:
             require(_is_range(self.input_range), "input_range", self.input_range, "two finite numbers, low <= high")
         if self.data is not None:
@@ -79,7 +83,7 @@ def _require_images(data: object) -> None:
 class Assessment:
     """A network with what was found by each kind of evidence, the weakest claim last.
 
-    `substitutes` are parameters that are replaced to make the removal exact: scales below the threshold become 0.
+    `substitutes` are parameters that are replaced to make the removal exact: scales below the threshold and dust become 0.
     """
 
     model: nn.Module
@@ -125,6 +129,10 @@ def assess(
     if replaced:
         traced = with_tensors(traced, replaced)
         found[SCALE] = analyse(traced, evidence.input_range)
+    dust = dusty_weights(traced, evidence.dust) if evidence.dust else {}
+    if dust:
+        replaced, traced = replaced | dust, with_tensors(traced, dust)
+        found[DUST] = analyse(traced, evidence.input_range)
     if evidence.data is not None:
         silent = measured_constants(*_prepared(model, example, found, evidence.data))
         found[SILENT] = analyse(traced, evidence.input_range, silent)

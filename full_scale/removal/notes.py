@@ -18,7 +18,8 @@ MOST_NAMES = 6
 def notes(tracker: Tracker, features: pd.DataFrame) -> tuple[str, ...]:
     """What limits a removal, one line each."""
     missed = _not_looked_at(tracker)
-    return (*_uncovered(tracker), *_not_run(tracker), *missed, *_nothing(tracker, features, whole=not missed))
+    lines = (*_uncovered(tracker), *_not_run(tracker), *_left_out(tracker), *missed)
+    return (*lines, *_nothing(tracker, features, whole=not missed))
 
 
 def _uncovered(tracker: Tracker) -> list[str]:
@@ -34,6 +35,13 @@ def _not_run(tracker: Tracker) -> list[str]:
     modules = sorted({name.partition(".")[0] for name, _ in tracker.traced.module.named_parameters()})
     idle = [name for name in modules if not any(part == name or part.startswith(f"{name}.") for part in used)]
     return [f"left alone: {name} is not run in evaluation mode and may not fit after a removal" for name in idle]
+
+
+def _left_out(tracker: Tracker) -> list[str]:
+    """What a reader of files did not make a part of the network."""
+    lines = [f"left alone: {reason}" for reason in getattr(tracker.traced.module, "left_out", ())]
+    more = len(lines) - MOST_NAMES
+    return lines[:MOST_NAMES] + ([f"left alone: {more} more operations that are not covered"] if more > 0 else [])
 
 
 def _not_looked_at(tracker: Tracker) -> list[str]:

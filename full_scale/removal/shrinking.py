@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from full_scale.removal.report import Audit, Report, difference_table
 from full_scale.removal.selection import select
 from mechanisms.validation import UserError, require, require_above, require_whole
 
+EVIDENCE = {field.name for field in dataclasses.fields(Evidence)}
 REFUSED = "the network's own code does not stand its removal"
 
 
@@ -37,6 +39,7 @@ def audit(
     data: Tensor | None = None,
     input_range: InputRange | None = None,
     scale_threshold: float = 0.0,
+    dust: float = 0.0,
 ) -> Audit:
     """What is dead in a network and why, and what could be removed; the network is not changed.
 
@@ -47,12 +50,14 @@ def audit(
         input_range: smallest and largest input, one number each or one for each channel of the input; features that are
             constant for every input in the range are called certified.
         scale_threshold: BatchNorm scales up to this size count as 0; removing them is not exact.
+        dust: filters whose largest |weight| is at most this share of the median norm in their layer count as 0; likewise scales.
+            Removing them is not exact.
 
     Raises:
         UserError: the model, its weights or the inputs cannot be used, or the model cannot be traced.
     """
     with unseen(model) as (plain, said):
-        assessment = assess(plain, example_input, Evidence(data, input_range, scale_threshold))
+        assessment = assess(plain, example_input, Evidence(data, input_range, scale_threshold, dust))
         selection = select(assessment.last)
         features = feature_table(assessment, assessment.last, selection)
         graphs = {"network": assessment.last.traced}
@@ -67,6 +72,7 @@ def shrink(
     data: Tensor | None = None,
     input_range: InputRange | None = None,
     scale_threshold: float = 0.0,
+    dust: float = 0.0,
     silent: bool = False,
     multiple_of: int = 1,
     tolerance: float | None = None,
@@ -81,6 +87,7 @@ def shrink(
         data: see `audit`.
         input_range: see `audit`.
         scale_threshold: see `audit`.
+        dust: see `audit`.
         silent: also removes what is only silent on `data`; the function then changes on other images.
         multiple_of: the channels that are kept are a multiple of this, wherever there are dead ones to keep.
         tolerance: largest relative difference in the network's own dtype, default by dtype (float32 1e-4); in float64 it is
@@ -89,7 +96,7 @@ def shrink(
     Raises:
         UserError: as `audit`; or the result is not the same function within the tolerance.
     """
-    evidence: Options = {"data": data, "input_range": input_range, "scale_threshold": scale_threshold}
+    evidence: Options = {"data": data, "input_range": input_range, "scale_threshold": scale_threshold, "dust": dust}
     how: Options = {"silent": silent, "multiple_of": multiple_of, "tolerance": tolerance}
     done = removal(model, example_input, evidence | how)
     return done.model, done.report
@@ -123,6 +130,7 @@ class Options(TypedDict, total=False):
     data: Tensor | None
     input_range: InputRange | None
     scale_threshold: float
+    dust: float
     silent: bool
     multiple_of: int
     tolerance: float | None
@@ -143,7 +151,7 @@ def removal(model: nn.Module, example_input: Tensor | tuple[Tensor, ...], option
     if strange:
         raise TypeError(f"unexpected keyword argument {strange[0]!r}: use those of shrink")
     silent, multiple_of, tolerance = options.get("silent", False), options.get("multiple_of", 1), options.get("tolerance")
-    evidence = Evidence(options.get("data"), options.get("input_range"), options.get("scale_threshold", 0.0))
+    evidence = Evidence(**{name: value for name, value in options.items() if name in EVIDENCE})  # type: ignore[arg-type]
     require_whole("multiple_of", multiple_of, 1)
     if tolerance is not None:
         require_above("tolerance", tolerance, 0)

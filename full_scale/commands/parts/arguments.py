@@ -38,6 +38,7 @@ class Given:
     most_images: int | None
     input_range: str | None
     scale_threshold: float
+    dust: float
 
 
 _OPTIONS = together(
@@ -51,6 +52,7 @@ _OPTIONS = together(
     option("--most-images N", "Use at most the first N of them.", type=int),
     option("--input-range LOW,HIGH", "Of all inputs, such as -1,1; or the low then the high of each channel."),
     option("--scale-threshold X", "Scales up to this count as 0.", 0.0),
+    option("--dust X", "Filters whose weights are at most this share of their layer's usual norm count as 0 (1e-6).", 0.0),
     option("--force", "Replace what --out names."),
     json_option,
 )
@@ -73,7 +75,7 @@ class Asked:
     """What a command line asks about: a network, an input for it, and the evidence that `full_scale.removal.audit` takes."""
 
     model: nn.Module
-    example: Tensor
+    example: Tensor | tuple[Tensor, ...]
     evidence: dict[str, Any]
 
 
@@ -83,21 +85,45 @@ def asked_by(given: Given) -> Asked:
     Raises:
         UserError: an option is not valid.
     """
-    import torch
-
     from full_scale.commands.parts.images import images_of
     from full_scale.removal.verification import dtype_of
 
-    size, bounds = _size(given), _range(given.input_range)
+    bounds = _range(given.input_range)
     if given.classes is not None:
         require_whole("--classes", given.classes, 1, MOST_CLASSES)
     if given.most_images is not None:
         require_whole("--most-images", given.most_images, 1)
+    model, example = _of_file(given) if is_onnx(given.model) else _of_network(given)
+    images = None if given.data is None else images_of(given.data, given.most_images, dtype_of(model))
+    evidence = {"data": images, "input_range": bounds, "scale_threshold": given.scale_threshold, "dust": given.dust}
+    return Asked(model, example, evidence)
+
+
+def is_onnx(model: str) -> bool:
+    """Whether MODEL names an ONNX file."""
+    return model.endswith(".onnx")
+
+
+def _of_file(given: Given) -> tuple[nn.Module, tuple[Tensor, ...]]:
+    """An ONNX file, which holds the network and its weights."""
+    from full_scale.removal.onnx.building import read_onnx
+
+    for name in ("weights", "weights_key", "classes"):
+        value = getattr(given, name)
+        require(value is None, f"--{name.replace('_', '-')}", value, "nothing: an ONNX file holds network and weights")
+    require(not given.overrides, "field=value", given.overrides[:1], "nothing: an ONNX file says what its network is")
+    network = read_onnx(given.model, None if given.input is None else _sizes(given.input))
+    return network, network.example
+
+
+def _of_network(given: Given) -> tuple[nn.Module, Tensor]:
+    import torch
+
+    from full_scale.removal.verification import dtype_of
+
+    size = _size(given)
     model = _network(given, size)
-    dtype = dtype_of(model)
-    images = None if given.data is None else images_of(given.data, given.most_images, dtype)
-    evidence = {"data": images, "input_range": bounds, "scale_threshold": given.scale_threshold}
-    return Asked(model, torch.randn(size, generator=torch.Generator().manual_seed(0)).to(dtype), evidence)
+    return model, torch.randn(size, generator=torch.Generator().manual_seed(0)).to(dtype_of(model))
 
 
 def _network(given: Given, size: tuple[int, ...]) -> nn.Module:
@@ -121,11 +147,15 @@ def _size(given: Given) -> tuple[int, ...]:
         if spec is None:
             raise UserError("--input is missing: give the size of an input, such as --input 1,3,224,224")
         return (1, *spec.data.shape)
-    parts = given.input.split(",")
+    return _sizes(given.input)
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    parts = text.split(",")
     valid = len(parts) > 1 and all(re.fullmatch(r"\s*[0-9]{1,10}\s*", part) and int(part) > 0 for part in parts)
-    require(valid, "--input", given.input, "whole numbers above 0 with the images first, such as 1,3,224,224")
+    require(valid, "--input", text, "whole numbers above 0 with the images first, such as 1,3,224,224")
     size = tuple(map(int, parts))
-    require(math.prod(size) <= MOST_NUMBERS, "--input", given.input, f"an input of at most {MOST_NUMBERS} numbers")
+    require(math.prod(size) <= MOST_NUMBERS, "--input", text, f"an input of at most {MOST_NUMBERS} numbers")
     return size
 
 
