@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from numbers import Real
 
 import numpy as np
@@ -27,7 +28,7 @@ from full_scale.removal.analysis.graph import (
     structural_copy,
     trace,
 )
-from full_scale.removal.dust.weights import dusty_weights
+from full_scale.removal.dust.weights import dusty_weights, empty_filters
 from full_scale.removal.plan import Selection
 from full_scale.removal.silence import measured_constants
 from mechanisms.validation import UserError, require, require_at_least, require_between
@@ -43,6 +44,7 @@ KINDS = {
 }
 """Kind of evidence → what it means; a feature has the first that applies."""
 
+COLUMNS = ("layer", "feature", "kind", "constant", "removable", "reason", "cause")
 IMAGES_AT_ONCE, FEW_IMAGES = 64, 2
 
 
@@ -131,7 +133,8 @@ def assess(
         found[SCALE] = analyse(traced, evidence.input_range)
     dust = dusty_weights(traced, evidence.dust) if evidence.dust else {}
     if dust:
-        replaced, traced = replaced | dust, with_tensors(traced, dust)
+        cleaned = {name: part.cleaned for name, part in dust.items()}
+        replaced, traced = replaced | cleaned, with_tensors(traced, cleaned)
         found[DUST] = analyse(traced, evidence.input_range)
     if evidence.data is not None:
         silent = measured_constants(*_prepared(model, example, found, evidence.data))
@@ -225,12 +228,27 @@ def _prepared(model: nn.Module, example: Inputs, found: dict[str, Tracker], data
 
 
 def feature_table(assessment: Assessment, tracker: Tracker, selection: Selection) -> pd.DataFrame:
-    """One row a feature of an analysis: layer, feature, kind, constant output (NaN if alive), removable, reason if not."""
+    """One row a feature of an analysis: layer, feature, kind, constant output (NaN if alive), removable, reason if not, cause.
+
+    The cause is said of what is dead by parameters: "weights" that are 0, a "scale" of 0, else the "shift" or what comes in.
+    """
+    empty = empty_filters(assessment.found[PARAMETERS].traced)
     by_kind = {kind: {layer.end.name: layer for layer in layers(found)} for kind, found in assessment.found.items()}
-    parts = [_rows(layer, by_kind, selection) for layer in layers(tracker)]
+    parts = [_rows(layer, by_kind, selection).assign(cause=partial(_causes, layer, empty)) for layer in layers(tracker)]
     if not parts:
-        return pd.DataFrame({name: [] for name in ("layer", "feature", "kind", "constant", "removable", "reason")})
+        return pd.DataFrame({name: [] for name in COLUMNS})
     return pd.concat(parts, ignore_index=True)
+
+
+def _causes(layer: Layer, empty: dict[tuple[str, bool], Tensor], rows: pd.DataFrame) -> np.ndarray:
+    """Why each feature of a layer is dead by parameters; "" for all others."""
+    cause = np.where(rows["kind"] == PARAMETERS, "shift", "").astype(object)
+    for of_norm, name in ((True, "scale"), (False, "weights")):
+        for module in layer.modules:
+            found = empty.get((module, of_norm))
+            if found is not None and len(found) == len(cause):
+                cause[(cause != "") & found.numpy()] = name
+    return cause
 
 
 def _rows(layer: Layer, by_kind: dict[str, dict[str, Layer]], selection: Selection) -> pd.DataFrame:

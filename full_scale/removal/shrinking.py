@@ -7,9 +7,10 @@ import dataclasses
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor, nn
 
@@ -17,15 +18,18 @@ from full_scale.models.parts.wrappers import run_eagerly, uncompiled
 from full_scale.removal.analysis.channels import Tracker
 from full_scale.removal.analysis.computed import computed, made_plain
 from full_scale.removal.analysis.constants import InputRange
-from full_scale.removal.analysis.graph import quiet, require_usable
+from full_scale.removal.analysis.graph import quiet, require_usable, structural_copy
 from full_scale.removal.analysis.untouched import untouched
 from full_scale.removal.assessment import SILENT, Assessment, Evidence, assess, feature_table
 from full_scale.removal.costs import costs
+from full_scale.removal.dust.choosing import change_curve, chosen
 from full_scale.removal.notes import notes
 from full_scale.removal.plan import Plan, Selection, make_plan
-from full_scale.removal.proof import Proof
+from full_scale.removal.proof import Proof, substituted
 from full_scale.removal.report import Audit, Report, difference_table
 from full_scale.removal.selection import select
+from full_scale.removal.surgery import carried_out
+from full_scale.removal.verification import outputs
 from mechanisms.validation import UserError, require, require_above, require_whole
 
 EVIDENCE = {field.name for field in dataclasses.fields(Evidence)}
@@ -40,6 +44,7 @@ def audit(
     input_range: InputRange | None = None,
     scale_threshold: float = 0.0,
     dust: float = 0.0,
+    largest_change: float | None = None,
 ) -> Audit:
     """What is dead in a network and why, and what could be removed; the network is not changed.
 
@@ -52,17 +57,45 @@ def audit(
         scale_threshold: BatchNorm scales up to this size count as 0; removing them is not exact.
         dust: filters whose largest |weight| is at most this share of the median norm in their layer count as 0; likewise scales.
             Removing them is not exact.
+        largest_change: instead of `dust`: the largest change of the output, relative to its largest number, that removing dust
+            may make, as it is measured on `data` or random inputs; the threshold follows from it.
 
     Raises:
         UserError: the model, its weights or the inputs cannot be used, or the model cannot be traced.
     """
     with unseen(model) as (plain, said):
-        assessment = assess(plain, example_input, Evidence(data, input_range, scale_threshold, dust))
+        evidence = Evidence(data, input_range, scale_threshold, dust)
+        evidence, curve = _with_dust(plain, example_input, evidence, largest_change)
+        assessment = assess(plain, example_input, evidence)
         selection = select(assessment.last)
         features = feature_table(assessment, assessment.last, selection)
-        graphs = {"network": assessment.last.traced}
-        cost = costs({"network": assessment.model}, assessment.example, graphs=graphs)["network"]
-        return Audit(features, cost, (*said, *notes(assessment.last, features)))
+        left = _left(assessment, selection)
+        networks = {"network": assessment.model} | ({} if left is None else {"after": left})
+        cost = costs(networks, assessment.example, graphs={"network": assessment.last.traced})
+        return Audit(features, cost["network"], (*said, *notes(assessment.last, features)), curve, cost.get("after"))
+
+
+def _left(assessment: Assessment, selection: Selection) -> nn.Module | None:
+    """The network without what is selected, for its costs; None where nothing is or where its code does not stand that."""
+    plan = make_plan(assessment.last, selection)
+    if plan.is_empty:
+        return None
+    try:
+        smaller = carried_out(plan, substituted(assessment.model, assessment.substitutes))
+        outputs(structural_copy(smaller).eval(), assessment.example)
+    except Exception:
+        return None
+    return smaller
+
+
+def _with_dust(model: nn.Module, example_input: Any, evidence: Evidence, limit: float | None) -> tuple[Evidence, pd.DataFrame]:
+    """The evidence with the threshold of dust that a limit of the change allows, and what others would change."""
+    if limit is None:
+        return evidence, pd.DataFrame()
+    require_above("largest_change", limit, 0)
+    require(not evidence.dust, "dust", evidence.dust, "either it or largest_change")
+    curve = change_curve(model, example_input, evidence, limit)
+    return dataclasses.replace(evidence, dust=chosen(curve, limit)), curve
 
 
 def shrink(
@@ -73,6 +106,7 @@ def shrink(
     input_range: InputRange | None = None,
     scale_threshold: float = 0.0,
     dust: float = 0.0,
+    largest_change: float | None = None,
     silent: bool = False,
     multiple_of: int = 1,
     tolerance: float | None = None,
@@ -88,6 +122,7 @@ def shrink(
         input_range: see `audit`.
         scale_threshold: see `audit`.
         dust: see `audit`.
+        largest_change: see `audit`.
         silent: also removes what is only silent on `data`; the function then changes on other images.
         multiple_of: the channels that are kept are a multiple of this, wherever there are dead ones to keep.
         tolerance: largest relative difference in the network's own dtype, default by dtype (float32 1e-4); in float64 it is
@@ -97,7 +132,7 @@ def shrink(
         UserError: as `audit`; or the result is not the same function within the tolerance.
     """
     evidence: Options = {"data": data, "input_range": input_range, "scale_threshold": scale_threshold, "dust": dust}
-    how: Options = {"silent": silent, "multiple_of": multiple_of, "tolerance": tolerance}
+    how: Options = {"silent": silent, "multiple_of": multiple_of, "tolerance": tolerance, "largest_change": largest_change}
     done = removal(model, example_input, evidence | how)
     return done.model, done.report
 
@@ -131,6 +166,7 @@ class Options(TypedDict, total=False):
     input_range: InputRange | None
     scale_threshold: float
     dust: float
+    largest_change: float | None
     silent: bool
     multiple_of: int
     tolerance: float | None
@@ -157,9 +193,11 @@ def removal(model: nn.Module, example_input: Tensor | tuple[Tensor, ...], option
         require_above("tolerance", tolerance, 0)
     require(evidence.data is not None or not silent, "silent", silent, "False, or give the images as data")
     with unseen(model) as (plain, said):
+        evidence, curve = _with_dust(plain, example_input, evidence, options.get("largest_change"))
         assessment = assess(plain, example_input, evidence)
         tracker = assessment.last if silent else assessment.without_silence()
-        return remove(assessment, tracker, multiple_of=multiple_of, tolerance=tolerance, said=said)
+        done = remove(assessment, tracker, multiple_of=multiple_of, tolerance=tolerance, said=said)
+    return dataclasses.replace(done, report=dataclasses.replace(done.report, curve=curve))
 
 
 def remove(

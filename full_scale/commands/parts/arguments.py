@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import re
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -39,6 +40,7 @@ class Given:
     input_range: str | None
     scale_threshold: float
     dust: float
+    largest_change: float | None
 
 
 _OPTIONS = together(
@@ -53,6 +55,7 @@ _OPTIONS = together(
     option("--input-range LOW,HIGH", "Of all inputs, such as -1,1; or the low then the high of each channel."),
     option("--scale-threshold X", "Scales up to this count as 0.", 0.0),
     option("--dust X", "Filters whose weights are at most this share of their layer's usual norm count as 0 (1e-6).", 0.0),
+    option("--largest-change X", "Choose --dust by how much of the output removing it may change (1e-5).", type=float),
     option("--force", "Replace what --out names."),
     json_option,
 )
@@ -68,6 +71,21 @@ def network_options(function: Callable[..., None]) -> Callable[..., Any]:
         function(given, **words)
 
     return _OPTIONS(with_given)
+
+
+def shrinking(given: Given) -> str:
+    """The command line that removes what an audit with these words finds.
+
+    >>> shrinking(Given("net.onnx", (), None, None, "1,3,32,32", None, None, None, None, 0.0, 1e-6, None))
+    'python -m full_scale shrink net.onnx --input 1,3,32,32 --dust 1e-06 --out small.onnx'
+    """
+    out = "small.onnx" if is_onnx(given.model) else "small.safetensors"
+    words = ["python", "-m", "full_scale", "shrink", given.model, *given.overrides]
+    for field in fields(Given)[2:]:
+        value = getattr(given, field.name)
+        if value not in (None, 0.0):
+            words += [f"--{field.name.replace('_', '-')}", str(value)]
+    return shlex.join([*words, "--out", out])
 
 
 @dataclass(frozen=True)
@@ -95,7 +113,8 @@ def asked_by(given: Given) -> Asked:
         require_whole("--most-images", given.most_images, 1)
     model, example = _of_file(given) if is_onnx(given.model) else _of_network(given)
     images = None if given.data is None else images_of(given.data, given.most_images, dtype_of(model))
-    evidence = {"data": images, "input_range": bounds, "scale_threshold": given.scale_threshold, "dust": given.dust}
+    evidence = {"data": images, "input_range": bounds, "scale_threshold": given.scale_threshold}
+    evidence |= {"dust": given.dust, "largest_change": given.largest_change}
     return Asked(model, example, evidence)
 
 

@@ -1,1 +1,1 @@
-"""Filters whose weights are nearly 0: which they are, how much their removal changes, and which of them a limit of that allows."""
+"""Filters whose weights are nearly 0: which they are, what removing them changes, and how far a limit of that goes."""

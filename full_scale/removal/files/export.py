@@ -77,14 +77,13 @@ def write(network: nn.Module, report: Report, example: Tensor | tuple[Tensor, ..
 
 
 def _put(network: nn.Module, report: Report, example: Tensor | tuple[Tensor, ...], file: Path) -> None:
-    if isinstance(network, OnnxNetwork):
-        require(file.suffix == ".onnx", "--out", f"…{file.suffix}", "a name that ends in .onnx, for a network from such a file")
+    if isinstance(network, OnnxNetwork) and file.suffix == ".onnx":
         write_network(network, file)
         differences(network, file, float(report.changes["relative"].max() * MARGIN) if len(report.changes) else 0.0)
     elif isinstance(example, Tensor):
         FORMATS[file.suffix](network, example, file)
     else:
-        raise UserError("a network of several inputs is not written: use full_scale.removal.save")
+        raise UserError(f"a network from an ONNX file, or of several inputs, is not written as {file.suffix}: use .onnx")
 
 
 def write_program(network: nn.Module, example: Tensor, file: Path) -> None:

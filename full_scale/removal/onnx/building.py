@@ -19,12 +19,14 @@ from full_scale.removal.onnx.operations import SIZES
 from full_scale.removal.onnx.operations.common import Call
 from full_scale.removal.onnx.operations.pointwise import POINTWISE
 from full_scale.removal.onnx.reading import OnnxFile, OnnxInput, OnnxNode, read_file
+from full_scale.removal.onnx.runtime import require_read_right
 from full_scale.removal.onnx.sizes import NotCovered, computed
 from mechanisms.validation import UserError, first_line
 
 SIDES = (64, 224, 32, 320, 640, 16, 128, 1)
 """Sizes that are tried, in this order, for axes that a file leaves open."""
 
+REAL = {"float16": torch.float16, "float64": torch.float64, "bfloat16": torch.bfloat16}
 LARGEST_INPUT = 1 << 28
 ALIASES = {"Identity"}
 LARGEST_FOLDED = 1 << 24
@@ -40,7 +42,8 @@ def read_onnx(path: str | Path, size: Sequence[int] | None = None) -> OnnxNetwor
             where it leaves them open.
 
     Raises:
-        UserError: the file cannot be read, or its operations do not run on such an input.
+        UserError: the file cannot be read, its operations do not run on such an input, or they do something else than under
+            onnxruntime, where that is installed.
     """
     file = read_file(Path(path))
     with quiet(), torch.no_grad():
@@ -52,6 +55,7 @@ def read_onnx(path: str | Path, size: Sequence[int] | None = None) -> OnnxNetwor
                 problems.append(problem)
                 continue
             if network.places:
+                require_read_right(network)
                 return network
             problems.append(UserError(f"{file.path}: no operation with weights is covered; {'; '.join(network.left_out[:3])}"))
     raise problems[0]
@@ -85,9 +89,7 @@ def _example(file: OnnxFile, sizes: Sequence[tuple[int, ...]]) -> tuple[Tensor, 
         if np.prod([float(size) for size in shape]) > LARGEST_INPUT:
             raise UserError(f"{file.path} takes {given.name} of shape {shape}: of more than {LARGEST_INPUT} numbers")
         if np.issubdtype(given.dtype, np.floating) or given.dtype.name == "bfloat16":
-            made = torch.randn(shape, generator=generator)
-            name = given.dtype.name
-            found.append(made.to({"float16": torch.float16, "float64": torch.float64, "bfloat16": torch.bfloat16}.get(name, made.dtype)))
+            found.append(torch.randn(shape, generator=generator).to(REAL.get(given.dtype.name, torch.float32)))
         else:
             found.append(torch.from_numpy(np.ones(shape, given.dtype)))
     return tuple(found)

@@ -55,9 +55,10 @@ class Given:
         Raises:
             NotCovered: it is computed from the images.
         """
-        if not isinstance(self.arrays[slot], np.ndarray):
+        found = self.arrays[slot]
+        if not isinstance(found, np.ndarray):
             raise NotCovered("its weights are computed from the images")
-        return self.arrays[slot]
+        return found
 
     def bias(self, slot: int, count: int) -> tuple[nn.Parameter | None, Place]:
         """The bias of as many outputs: the node's own, or that which is added after it; None and where it would stand."""
@@ -148,7 +149,9 @@ def _transposed_forward(self: Any, value: Tensor) -> Tensor:
 
 
 _CLASSES: dict[tuple[str, int], type[nn.Module]] = {
-    **{("Conv", dims): type(f"Conv{dims}d", (_Convolving, cls), {"forward": _forward}) for dims, (cls, _) in CONVOLUTIONS.items()},
+    **{
+        ("Conv", dims): type(f"Conv{dims}d", (_Convolving, cls), {"forward": _forward}) for dims, (cls, _) in CONVOLUTIONS.items()
+    },
     **{
         ("ConvTranspose", dims): type(f"ConvTranspose{dims}d", (_Convolving, cls), {"forward": _transposed_forward})
         for dims, (cls, _) in TRANSPOSED.items()
@@ -279,7 +282,11 @@ def _leaky(call: Call, given: Given) -> Made:
     return module, {"weight": Place(given.node.number, 1, shape=_one_axis(slopes))}
 
 
-RNNS: dict[str, tuple[type[nn.RNNBase], tuple[int, ...]]] = {"LSTM": (nn.LSTM, (0, 2, 3, 1)), "GRU": (nn.GRU, (1, 0, 2)), "RNN": (nn.RNN, (0,))}
+RNNS: dict[str, tuple[Callable[..., nn.RNNBase], tuple[int, ...]]] = {
+    "LSTM": (nn.LSTM, (0, 2, 3, 1)),
+    "GRU": (nn.GRU, (1, 0, 2)),
+    "RNN": (nn.RNN, (0,)),
+}
 """Operation → class of torch, and the order of its gates in torch."""
 
 
@@ -302,7 +309,7 @@ def _recurrent(call: Call, given: Given) -> Made:
     cls, order = RNNS[given.node.operation]
     direction, known = call.get("direction", "forward"), {"hidden_size", "direction", "linear_before_reset", "layout"}
     plain = set(call.attributes) <= known and not call.get("layout") and direction != "reverse"
-    zeros = all(not given.has(slot) or (isinstance(given.arrays[slot], np.ndarray) and not given.arrays[slot].any()) for slot in (5, 6))
+    zeros = all(_is_zero(given.arrays[slot]) for slot in (5, 6) if given.has(slot))
     reset = given.node.operation != "GRU" or call.get("linear_before_reset")
     if not plain or not zeros or not reset or given.has(4) or given.has(7):
         raise NotCovered("it is recurrent in a way that torch has not")
@@ -317,6 +324,10 @@ def _recurrent(call: Call, given: Given) -> Made:
         for suffix, array in zip(("", "_reverse"), arrays, strict=False):
             setattr(network, name + suffix, parameter(array))
     return Recurrent(network), {}
+
+
+def _is_zero(array: Any) -> bool:
+    return isinstance(array, np.ndarray) and not array.any()
 
 
 def _gates(array: np.ndarray, order: tuple[int, ...]) -> np.ndarray:

@@ -184,7 +184,7 @@ def _external_bytes(tensor: Any, path: Path) -> int:
     rest = file.stat().st_size - offset
     if offset < 0 or rest < 0:
         raise UserError(f"{path} keeps tensor {tensor.name} in {location}, which is too short: give the whole file")
-    return min(int(given["length"]), rest) if given.get("length") else rest
+    return min(int(given["length"]), int(rest)) if given.get("length") else int(rest)
 
 
 def _constants(model: Any, path: Path) -> dict[str, np.ndarray]:
@@ -221,9 +221,7 @@ def _in_order(nodes: Sequence[OnnxNode], given: set[str], path: Path) -> tuple[O
             raise UserError(f"{path} is damaged: {node} reads {missing}, which nothing puts out")
     if all(makers.get(name, -1) < node.number for node in nodes for name in node.inputs):
         return tuple(nodes)
-    sorter = graphlib.TopologicalSorter(
-        {node.number: [makers[name] for name in node.inputs if name in makers] for node in nodes}
-    )
+    sorter = graphlib.TopologicalSorter({node.number: [makers[name] for name in node.inputs if name in makers] for node in nodes})
     try:
         return tuple(nodes[number] for number in sorter.static_order())
     except graphlib.CycleError as problem:

@@ -1,4 +1,4 @@
-"""Files under onnxruntime: whether the network that was read is the file's, and a smaller file the same function as its original."""
+"""Files under onnxruntime: whether a network is what its file says, and a smaller file the same function."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mechanisms.validation import UserError, first_line
 
 RUNTIME = "onnxruntime"
 MARGIN = 100
-"""How much further than two networks of torch a file and its network may be apart: onnxruntime approximates, such as sigmoids to 1e-7."""
+"""How much further than two networks of torch a file and its network may be apart: onnxruntime has sigmoids to 1e-7 only."""
 
 ROUNDING = 10
 """How many times the original's own error under onnxruntime, as compared with float64, two files may be apart."""
@@ -61,7 +61,9 @@ def require_read_right(network: OnnxNetwork) -> None:
     dtype = dtype_of_file(network)
     apart = _apart(dtype, network.example, named_outputs(network, network.example), expected)
     if not apart <= MARGIN * TOLERANCES[dtype]:
-        raise UserError(f"{network.file.path} is not read as onnxruntime runs it, the outputs differ by {apart:.2g}: it is left alone")
+        raise UserError(
+            f"{network.file.path} is not read as onnxruntime runs it, the outputs differ by {apart:.2g}: it is left alone"
+        )
 
 
 def named_outputs(network: OnnxNetwork, inputs: Sequence[Tensor]) -> dict[str, Tensor]:
@@ -103,7 +105,8 @@ def differences(network: OnnxNetwork, smaller: Path, limit: float = 0.0) -> list
     Raises:
         UserError: the smaller file does not run, or is another function.
     """
-    pair, rows = (Session(network.file.path), Session(smaller)), []
+    pair = Session(network.file.path), Session(smaller)
+    rows: list[Difference] = []
     dtype, generator = dtype_of_file(network), torch.Generator().manual_seed(SEED)
     for sizes in _sizes(network.file, network.example):
         inputs = [_drawn(part, size, generator) for part, size in zip(network.example, sizes, strict=True)]

@@ -128,12 +128,12 @@ def _squeezed(attributes: Any, data: np.ndarray, axes: np.ndarray | None = None)
 def spans(attributes: Any, shape: Sequence[Any], *given: Any) -> list[tuple[int, slice]]:
     """(axis, part that is taken) of a Slice of a tensor of this shape."""
     if given:
-        starts, ends, axes, steps = (None if part is None else numbers(part) for part in (*given, None, None)[:4])
+        starts, ends, axes, steps = ([] if part is None else numbers(part) for part in (*given, None, None)[:4])
     else:
-        starts, ends, axes, steps = attributes["starts"], attributes["ends"], attributes.get("axes"), None
-    axes = list(range(len(starts))) if axes is None else axes
-    steps = [1] * len(axes) if steps is None else steps
-    return [_span(axis % len(shape), *parts, shape) for axis, *parts in zip(axes, starts, ends, steps, strict=True)]
+        starts, ends, axes, steps = attributes["starts"], attributes["ends"], attributes.get("axes", []), []
+    axes, steps = axes or list(range(len(starts))), steps or [1] * len(starts)
+    parts = zip(axes, starts, ends, steps, strict=True)
+    return [_span(int(axis) % len(shape), start, end, step, shape) for axis, start, end, step in parts]
 
 
 def _span(axis: int, start: Any, end: Any, step: int, shape: Sequence[Any]) -> tuple[int, slice]:

@@ -34,7 +34,9 @@ def number(value: Any) -> Any:
     """
     if isinstance(value, Tensor):
         raise NotCovered("how it works is computed from the images")
-    return numbers(value)[0] if isinstance(value, np.ndarray) and value.dtype.kind in "iuO" else None if value is None else value.item()
+    if not isinstance(value, np.ndarray):
+        return value
+    return numbers(value)[0] if value.dtype.kind in "iuO" else value.item()
 
 
 def known(value: Any) -> np.ndarray | None:

@@ -108,9 +108,7 @@ def _resized(call: Call, value: Tensor, *given: Any) -> Tensor:
     elif scales is not None and scales.size:
         factors = [float(scale) for scale in np.ravel(scales)[-spatial:]]
         whole = all(factor == int(factor) for factor in factors)
-        after = [
-            int(f) * size if whole else int(np.floor(f * size)) for f, size in zip(factors, before, strict=True)
-        ]
+        after = [int(f) * size if whole else int(np.floor(f * size)) for f, size in zip(factors, before, strict=True)]
     else:
         raise NotCovered("it is told neither sizes nor scales")
     if call.get("antialias") or call.get("keep_aspect_ratio_policy", "stretch") != "stretch" or call.get("exclude_outside"):
@@ -144,7 +142,7 @@ def _multiplied(call: Call, a: Any, b: Any) -> Tensor:
 
 def _affine(call: Call, a: Any, b: Any, c: Any = None) -> Tensor:
     left, right = (tensor(part).T if call.get(name) else tensor(part) for part, name in ((a, "transA"), (b, "transB")))
-    found = torch.matmul(left, right) * call.get("alpha", 1.0)
+    found: Tensor = torch.matmul(left, right) * call.get("alpha", 1.0)
     return found if c is None else found + tensor(c) * call.get("beta", 1.0)
 
 
@@ -164,7 +162,8 @@ def _local_response(call: Call, value: Tensor) -> Tensor:
 
 
 def _unit_norm(call: Call, value: Tensor) -> Tensor:
-    return value / torch.linalg.vector_norm(value, call.get("p", 2), call.get("axis", -1), keepdim=True)
+    norm: Tensor = torch.linalg.vector_norm(value, call.get("p", 2), call.get("axis", -1), keepdim=True)
+    return value / norm
 
 
 POSITIONS: dict[str, Callable[..., Any]] = {

@@ -59,7 +59,7 @@ def _split(call: Call, value: Tensor, sizes: Any = None) -> list[Tensor]:
     wanted = call.get("split") if sizes is None else numbers(known(sizes))
     if wanted is None or len(set(wanted)) == 1:
         return list(value.chunk(call.outputs, axis))
-    return list(value.split(wanted, axis))
+    return list(torch.split(value, wanted, axis))
 
 
 def _sliced(call: Call, value: Tensor, *given: Any) -> Tensor:
@@ -82,9 +82,10 @@ def _is_whole(span: slice, size: Any) -> bool:
 def _gathered(call: Call, value: Any, indices: Any) -> Tensor:
     data, axis = tensor(value), call.get("axis", 0)
     if isinstance(indices, Tensor):
-        if axis % data.dim() == 0:
-            return functional.embedding(torch.where(indices < 0, indices + len(data), indices), data) if data.dim() == 2 else data[indices]
-        raise NotCovered("it takes parts by numbers computed from the images")
+        if axis % data.dim():
+            raise NotCovered("it takes parts by numbers computed from the images")
+        places = torch.where(indices < 0, indices + len(data), indices)
+        return functional.embedding(places, data) if data.dim() == 2 else data[places]
     if indices.ndim == 0:
         return data.select(axis, number(indices))
     if indices.ndim > 1:
