@@ -54,7 +54,7 @@ def _not_looked_at(tracker: Tracker) -> list[str]:
         held = [*part.named_parameters(recurse=False), *(part.named_buffers(recurse=False) if normalizes(part) else ())]
         weighs = normalizes(part) or any(tensor.dim() > 1 for _, tensor in held)
         if weighs and path not in looked and any(f"{path}.{name}".lstrip(".") in used for name, _ in held):
-            kinds[type(part).__name__] += 1
+            kinds[part._get_name()] += 1
     listed = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(MOST_NAMES))
     more = f" and {len(kinds) - MOST_NAMES} more kinds" if len(kinds) > MOST_NAMES else ""
     return [f"not looked at, because what is done with their weights is not covered: {listed}{more}"] if kinds else []

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from full_scale.removal.analysis.graph import quiet
-from full_scale.removal.onnx.layers import LAYERS, WITH_BIAS, Given, Place, parameter
+from full_scale.removal.onnx.layers import LAYERS, STATES, WITH_BIAS, Given, Place, parameter
 from full_scale.removal.onnx.network import OnnxNetwork, Operation, Step, template_of
 from full_scale.removal.onnx.operations import SIZES
 from full_scale.removal.onnx.operations.common import Call
@@ -245,7 +245,11 @@ class _Builder:
                     raise
             else:
                 self._share(module, places, names)
-                return module.eval(), places, names[:1]
+                return (
+                    module.eval(),
+                    places,
+                    [name for slot, name in enumerate(names) if slot in (0, *STATES) and name in self.values],
+                )
         return self._plain(node, call, names, arrays)
 
     def _share(self, module: nn.Module, places: dict[str, Place], names: list[str]) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from full_scale.removal.onnx.operations.common import Call, flat_padding, paddings, spread
+from full_scale.removal.onnx.operations.common import Call, flat_padding, paddings, spread, tensor
 from full_scale.removal.onnx.reading import OnnxNode
 from full_scale.removal.onnx.sizes import NotCovered
 
@@ -198,7 +198,7 @@ class BatchNormalization(_BatchNorm):
 
 
 def _batch_norm(call: Call, given: Given) -> Made:
-    if call.get("training_mode") or call.outputs > 1:
+    if call.get("training_mode"):
         raise NotCovered("it normalizes by the statistics of the images")
     names = ("weight", "bias", "running_mean", "running_var")
     arrays = [given.array(slot) for slot in range(1, 5)]
@@ -265,8 +265,6 @@ class RMSNormalization(_Normalization):
 
 def _normalization(cls: type[_Normalization]) -> Callable[[Call, Given], Made]:
     def make(call: Call, given: Given) -> Made:
-        if call.outputs > 1:
-            raise NotCovered("it puts out its statistics")
         module = cls(call, given)
         return module, {name: Place(given.node.number, slot) for name, slot in module.places.items()}
 
@@ -291,15 +289,16 @@ RNNS: dict[str, tuple[Callable[..., nn.RNNBase], tuple[int, ...]]] = {
 
 
 class Recurrent(nn.Module):
-    """A recurrent layer that starts at zero, its steps on the first axis; puts out (steps, directions, images, features)."""
+    """A recurrent layer, its steps on the first axis; puts out (steps, directions, images, features)."""
 
     def __init__(self, network: nn.RNNBase) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, value: Tensor) -> list[Tensor]:
-        """All states, the last ones, and for an LSTM the last cells."""
-        found, last = self.network(value)
+    def forward(self, value: Tensor, *first: Any) -> list[Tensor]:
+        """All states, the last ones, and for an LSTM the last cells; `first` are the states before, zero by default."""
+        start = [tensor(part).to(value) for part in first]
+        found, last = self.network(value, *([] if not start else [tuple(start)] if isinstance(self.network, nn.LSTM) else start))
         directions = 2 if self.network.bidirectional else 1
         states = found.unflatten(2, (directions, self.network.hidden_size)).transpose(1, 2)
         return [states, *(last if isinstance(last, tuple) else [last])]
@@ -309,9 +308,10 @@ def _recurrent(call: Call, given: Given) -> Made:
     cls, order = RNNS[given.node.operation]
     direction, known = call.get("direction", "forward"), {"hidden_size", "direction", "linear_before_reset", "layout"}
     plain = set(call.attributes) <= known and not call.get("layout") and direction != "reverse"
-    zeros = all(_is_zero(given.arrays[slot]) for slot in (5, 6) if given.has(slot))
+    states = [given.has(slot) and not _is_zero(given.arrays[slot]) for slot in (5, 6)[: 2 if cls is nn.LSTM else 1]]
+    computed = all(given.arrays[slot] is None for slot, has in zip((5, 6), states, strict=False) if has)
     reset = given.node.operation != "GRU" or call.get("linear_before_reset")
-    if not plain or not zeros or not reset or given.has(4) or given.has(7):
+    if not plain or not computed or len(set(states)) > 1 or not reset or given.has(4) or given.has(7):
         raise NotCovered("it is recurrent in a way that torch has not")
     weights = [_gates(given.array(slot), order) for slot in (1, 2)]
     hidden = weights[1].shape[2]
@@ -350,6 +350,9 @@ LAYERS: Mapping[str, Callable[[Call, Given], Made]] = {
     **dict.fromkeys(RNNS, _recurrent),
 }
 """Operation → what makes a module of it, or raises `NotCovered` where its weights are no constants."""
+
+STATES = (5, 6)
+"""Inputs of a recurrent layer that are its states before the first step; no other layer has so many."""
 
 WITH_BIAS = {"Conv": 2, "ConvTranspose": 2, "Gemm": 2, "MatMul": 2}
 """Operations that a sum right after them gives a bias → the input that is theirs."""

@@ -166,6 +166,15 @@ def recurrent(kind: str, gates: int, **attributes: Any) -> Any:
     return put
 
 
+def started(g: Graph, x: str) -> str:
+    """An LSTM whose first states are made for as many images as there are."""
+    steps = g.put("Transpose", g.put("ReduceMean", x, axes=[2], keepdims=0), perm=[2, 0, 1])
+    images = g.put("Slice", g.put("Shape", steps), g.tensor(np.array([1])), g.tensor(np.array([2])))
+    shape = g.put("Concat", g.tensor(np.array([1])), images, g.tensor(np.array([5])), axis=0)
+    states = g.put("ConstantOfShape", shape, value=helper.make_tensor("value", FLOAT, [1], [0.5]))
+    return g.put("LSTM", steps, g.weights(1, 20, 4), g.weights(1, 20, 5), "", "", states, states, hidden_size=5)
+
+
 ONE = np.array(1.0, np.float32)
 VECTOR = np.linspace(0.5, 2, 4, dtype=np.float32)
 OPERATIONS = {
@@ -186,6 +195,7 @@ OPERATIONS = {
     "MaxPool": pointwise("MaxPool", kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1], ceil_mode=1),
     "MaxPool, uneven": pointwise("MaxPool", kernel_shape=[2, 2], auto_pad="SAME_UPPER"),
     "AveragePool": pointwise("AveragePool", kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
+    "AveragePool, uneven": pointwise("AveragePool", kernel_shape=[2, 2], auto_pad="SAME_UPPER"),
     "AveragePool, counted": pointwise("AveragePool", kernel_shape=[3, 3], pads=[0, 0, 1, 1], count_include_pad=1),
     "ReduceMean": pointwise("ReduceMean", axes=[2, 3], keepdims=0),
     "ReduceMax": pointwise("ReduceMax", axes=[-1]),
@@ -200,6 +210,8 @@ OPERATIONS = {
     ),
     "Resize, linear": resized_to_another,
     "Pad": scaled("Pad", np.array([0, 0, 1, 0, 0, 0, 0, 2]), np.array(0.5, np.float32)),
+    "Pad, one axis": scaled("Pad", np.array([0, 1, 0, 0, 0, 2, 0, 0]), mode="reflect"),
+    "Dropout": pointwise("Dropout"),
     "Pad, reflect": scaled("Pad", np.array([0, 0, 1, 1, 0, 0, 1, 1]), mode="reflect"),
     "Slice": scaled("Slice", np.array([1]), np.array([7]), np.array([2]), np.array([2])),
     "Gather": scaled("Gather", np.array([2, 0]), axis=1),
@@ -222,6 +234,7 @@ OPERATIONS = {
     "Reshape": sizes_at_run_time,
     "LSTM": recurrent("LSTM", 4),
     "GRU": recurrent("GRU", 3, linear_before_reset=1),
+    "LSTM, with states": started,
     "Cast": lambda g, x: g.put("Cast", g.put("Cast", x, to=onnx.TensorProto.DOUBLE), to=FLOAT),
 }
 

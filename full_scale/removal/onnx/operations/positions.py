@@ -31,8 +31,6 @@ def _fits(pairs: list[tuple[Any, Any]], kernel: list[int]) -> bool:
 
 
 def _max_pool(call: Call, value: Tensor) -> Tensor:
-    if call.outputs > 1:
-        raise NotCovered("it puts out the places of maxima")
     kernel, strides, dilations, pairs = _window(call, value)
     inside = [pair[0] for pair in pairs] if _fits(pairs, kernel) else [0] * len(kernel)
     if not _fits(pairs, kernel):
@@ -47,9 +45,11 @@ def _average_pool(call: Call, value: Tensor) -> Tensor:
         raise NotCovered("it averages over a dilated window")
     inside = [pair[0] for pair in pairs] if _fits(pairs, kernel) else [0] * len(kernel)
     if not _fits(pairs, kernel):
-        if not counted:
-            raise NotCovered("its borders are of two sizes and are not counted")
-        value = functional.pad(value, flat_padding(pairs))
+        border = flat_padding(pairs)
+        if not counted:  # the share of each window that lies within the image
+            inner = AVERAGE_POOL[len(kernel)](functional.pad(torch.ones_like(value[:1, :1]), border), kernel, strides)
+            return AVERAGE_POOL[len(kernel)](functional.pad(value, border), kernel, strides) / inner
+        value = functional.pad(value, border)
     return AVERAGE_POOL[len(kernel)](value, kernel, strides, inside, bool(call.get("ceil_mode")), counted)
 
 

@@ -116,9 +116,17 @@ def _padded(call: Call, value: Tensor, *given: Any) -> Tensor:
     mode = call.get("mode", "constant")
     if mode == "constant":
         return functional.pad(value, flat_padding(list(by_axis.values())), value=0.0 if fill is None else float(fill))
-    if mode not in ("reflect", "edge") or any(by_axis[0]) or any(by_axis[1]) or value.dim() < 3:
-        raise NotCovered(f"it pads by {mode}, or other axes than those of positions")
-    return functional.pad(value, flat_padding(list(by_axis.values())[2:]), mode="reflect" if mode == "reflect" else "replicate")
+    if mode not in ("reflect", "edge"):
+        raise NotCovered(f"it pads by {mode}")
+    kind = "reflect" if mode == "reflect" else "replicate"
+    if value.dim() > 2 and not any(by_axis[0]) and not any(by_axis[1]):
+        return functional.pad(value, flat_padding(list(by_axis.values())[2:]), mode=kind)
+    for axis, pair in by_axis.items():
+        if any(pair):
+            last = value.movedim(axis, -1)
+            rows = functional.pad(last.reshape(1, -1, last.shape[-1]), list(pair), mode=kind)
+            value = rows.reshape(*last.shape[:-1], rows.shape[-1]).movedim(-1, axis)
+    return value
 
 
 def _depth_to_space(call: Call, value: Tensor) -> Tensor:
