@@ -73,6 +73,7 @@ class Report:
         changes: smaller network against the original, where the removal is not exact.
         notes: what could not be followed or was refused, one line each.
         curve: as in `Audit`.
+        bound: the largest change of any output for every input in the stated range, in exact arithmetic; None if not known.
     """
 
     features: pd.DataFrame
@@ -82,6 +83,7 @@ class Report:
     changes: pd.DataFrame
     notes: tuple[str, ...]
     curve: pd.DataFrame = field(default_factory=pd.DataFrame)
+    bound: float | None = None
 
     @property
     def layers(self) -> pd.DataFrame:
@@ -98,12 +100,19 @@ class Report:
         lines += ["Differences from the same function:", self.differences.to_string(index=False)]
         if not self.is_exact:
             lines += ["Changes of the original's output (this removal is not exact):", self.changes.to_string(index=False)]
+        if self.bound is not None:
+            lines.append(
+                f"Certified: for every input in the range, in exact arithmetic, no output changes by more than {self.bound:.2g}"
+            )
         return "\n".join([*lines, *_curve_lines(self.curve), *self.notes])
 
     def to_json(self, path: str | Path | None = None) -> str:
         """All of it as JSON text; written to `path` if one is given."""
         tables = {"features": self.features, "differences": self.differences, "changes": self.changes, "curve": self.curve}
-        return _json(tables | {"before": asdict(self.before), "after": asdict(self.after), "notes": list(self.notes)}, path)
+        return _json(
+            tables | {"bound": self.bound, "before": asdict(self.before), "after": asdict(self.after), "notes": list(self.notes)},
+            path,
+        )
 
 
 def layer_table(features: pd.DataFrame) -> pd.DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,8 +21,9 @@ from full_scale.removal.analysis.computed import computed, made_plain
 from full_scale.removal.analysis.constants import InputRange
 from full_scale.removal.analysis.graph import quiet, require_usable, structural_copy
 from full_scale.removal.analysis.untouched import untouched
-from full_scale.removal.assessment import SILENT, Assessment, Evidence, assess, feature_table
+from full_scale.removal.assessment import CERTIFIED, SILENT, Assessment, Evidence, assess, feature_table
 from full_scale.removal.costs import costs
+from full_scale.removal.dust.bounds import NoBound, largest_difference
 from full_scale.removal.dust.choosing import change_curve, chosen
 from full_scale.removal.notes import notes
 from full_scale.removal.plan import Plan, Selection, make_plan
@@ -212,13 +214,18 @@ def remove(
     """Removes what an analysis allows, leaves out what the network's own code does not stand, and verifies the rest."""
     proof = Proof(assessment, by_images=assessment.found.get(SILENT) is tracker)
     selection, plan = _that_runs(proof, tracker, multiple_of, only)
+    if plan.is_empty and only is None and assessment.substitutes:  # what nothing is gained by is not changed either
+        assessment = dataclasses.replace(assessment, substitutes={})
+        proof = Proof(assessment, by_images=proof.by_images)
     smaller = proof.smaller(plan)
     differences, changes = proof.differences(plan, smaller, tolerance)
     features = feature_table(assessment, tracker, selection)
     graphs = {"before": tracker.traced} | ({"after": proof.traced} if proof.traced is not None else {})
     cost = costs({"before": assessment.model, "after": smaller}, assessment.example, graphs=graphs)
     tables = difference_table(differences), difference_table(changes)
-    report = Report(features, cost["before"], cost["after"], *tables, (*said, *notes(tracker, features)))
+    bound, unbounded = _bound(assessment, tracker)
+    lines = (*said, *notes(tracker, features), *unbounded)
+    report = Report(features, cost["before"], cost["after"], *tables, lines, bound=bound)
     return Removal(smaller, report, plan)
 
 
@@ -261,6 +268,20 @@ def _that_runs(proof: Proof, tracker: Tracker, multiple_of: int, only: np.ndarra
     if problem is not None:
         raise UserError(f"the network's own code does not stand the removal of any layer's features: {problem}")
     return selection, plan
+
+
+def _bound(assessment: Assessment, tracker: Tracker) -> tuple[float | None, tuple[str, ...]]:
+    """By how much what is not exact changes the output at most for inputs in the range, or why that is not known."""
+    original = assessment.found.get(CERTIFIED)
+    if original is None or not assessment.substitutes or tracker is not assessment.without_silence():
+        return None, ()
+    try:
+        bound = largest_difference(original, tracker)
+    except NoBound as problem:
+        return None, (f"no bound of the change for all inputs in the range: {problem}",)
+    return (
+        (bound, ()) if math.isfinite(bound) else (None, ("no bound of the change for all inputs in the range: it is infinite",))
+    )
 
 
 def _groups(tracker: Tracker, selection: Selection) -> list[list[int]]:
