@@ -280,60 +280,63 @@ def _leaky(call: Call, given: Given) -> Made:
     return module, {"weight": Place(given.node.number, 1, shape=_one_axis(slopes))}
 
 
-RNNS: dict[str, tuple[Callable[..., nn.RNNBase], tuple[int, ...]]] = {
-    "LSTM": (nn.LSTM, (0, 2, 3, 1)),
-    "GRU": (nn.GRU, (1, 0, 2)),
-    "RNN": (nn.RNN, (0,)),
+RNNS: Mapping[str, tuple[Callable[..., Any], tuple[int, ...]]] = {
+    "LSTM": (torch.lstm, (0, 2, 3, 1)),
+    "GRU": (torch.gru, (1, 0, 2)),
+    "RNN": (torch.rnn_tanh, (0,)),
 }
-"""Operation → class of torch, and the order of its gates in torch."""
+"""Operation → function of torch, and the order of its gates there."""
+
+STATES = (5, 6)
+"""Inputs of a recurrent layer that are its states before the first step; no other layer has so many."""
 
 
 class Recurrent(nn.Module):
-    """A recurrent layer, its steps on the first axis; puts out (steps, directions, images, features)."""
+    """A recurrent layer, its steps on the first axis; puts out (steps, directions, images, features).
 
-    def __init__(self, network: nn.RNNBase) -> None:
+    The weights are as the file has them: what removal does not cover it must not cut.
+    """
+
+    def __init__(self, kind: str, weights: list[np.ndarray]) -> None:
         super().__init__()
-        self.network = network
+        self.kind = kind
+        self.weights = nn.ParameterList([parameter(array) for array in weights])
+
+    def _get_name(self) -> str:
+        return self.kind
 
     def forward(self, value: Tensor, *first: Any) -> list[Tensor]:
         """All states, the last ones, and for an LSTM the last cells; `first` are the states before, zero by default."""
+        run, order = RNNS[self.kind]
+        directions, features = len(self.weights[1]), self.weights[1].shape[2]
         start = [tensor(part).to(value) for part in first]
-        found, last = self.network(value, *([] if not start else [tuple(start)] if isinstance(self.network, nn.LSTM) else start))
-        directions = 2 if self.network.bidirectional else 1
-        states = found.unflatten(2, (directions, self.network.hidden_size)).transpose(1, 2)
-        return [states, *(last if isinstance(last, tuple) else [last])]
+        start = start or [value.new_zeros(directions, value.shape[1], features)] * (2 if self.kind == "LSTM" else 1)
+        held = [part for direction in range(directions) for part in self._of(direction, order)]
+        options = len(self.weights) > 2, 1, 0.0, False, directions > 1, False
+        found, *last = run(value, start if self.kind == "LSTM" else start[0], held, *options)
+        return [found.unflatten(2, (directions, features)).transpose(1, 2), *last]
+
+    def _of(self, direction: int, order: tuple[int, ...]) -> list[Tensor]:
+        """The weights of a direction, and its biases, with the gates in another order."""
+        parts = [self.weights[0][direction], self.weights[1][direction]]
+        parts += list(self.weights[2][direction].chunk(2)) if len(self.weights) > 2 else []
+        gates = [part.chunk(len(order)) for part in parts]
+        return [torch.cat([part[number] for number in order]) for part in gates]
 
 
 def _recurrent(call: Call, given: Given) -> Made:
-    cls, order = RNNS[given.node.operation]
-    direction, known = call.get("direction", "forward"), {"hidden_size", "direction", "linear_before_reset", "layout"}
-    plain = set(call.attributes) <= known and not call.get("layout") and direction != "reverse"
-    states = [given.has(slot) and not _is_zero(given.arrays[slot]) for slot in (5, 6)[: 2 if cls is nn.LSTM else 1]]
-    computed = all(given.arrays[slot] is None for slot, has in zip((5, 6), states, strict=False) if has)
-    reset = given.node.operation != "GRU" or call.get("linear_before_reset")
-    if not plain or not computed or len(set(states)) > 1 or not reset or given.has(4) or given.has(7):
+    kind, direction = given.node.operation, call.get("direction", "forward")
+    plain = set(call.attributes) <= {"hidden_size", "direction", "linear_before_reset", "layout"} and not call.get("layout")
+    states = [given.has(slot) and not _is_zero(given.arrays[slot]) for slot in STATES[: 2 if kind == "LSTM" else 1]]
+    computed = all(given.arrays[slot] is None for slot, has in zip(STATES, states, strict=False) if has)
+    odd = direction == "reverse" or (kind == "GRU" and not call.get("linear_before_reset")) or given.has(4) or given.has(7)
+    if not plain or not computed or len(set(states)) > 1 or odd:
         raise NotCovered("it is recurrent in a way that torch has not")
-    weights = [_gates(given.array(slot), order) for slot in (1, 2)]
-    hidden = weights[1].shape[2]
-    network = cls(weights[0].shape[2], hidden, bias=given.has(3), bidirectional=direction == "bidirectional")
-    named = {"weight_ih_l0": weights[0], "weight_hh_l0": weights[1]}
-    if given.has(3):
-        first, second = np.split(given.array(3), 2, axis=1)
-        named |= {"bias_ih_l0": _gates(first, order), "bias_hh_l0": _gates(second, order)}
-    for name, arrays in named.items():
-        for suffix, array in zip(("", "_reverse"), arrays, strict=False):
-            setattr(network, name + suffix, parameter(array))
-    return Recurrent(network), {}
+    return Recurrent(kind, [given.array(slot) for slot in ((1, 2, 3) if given.has(3) else (1, 2))]), {}
 
 
 def _is_zero(array: Any) -> bool:
     return isinstance(array, np.ndarray) and not array.any()
-
-
-def _gates(array: np.ndarray, order: tuple[int, ...]) -> np.ndarray:
-    """The gates in another order; shape (directions, gates × hidden, …)."""
-    parts = np.split(array, len(order), axis=1)
-    return np.concatenate([parts[number] for number in order], axis=1)
 
 
 LAYERS: Mapping[str, Callable[[Call, Given], Made]] = {
@@ -350,9 +353,6 @@ LAYERS: Mapping[str, Callable[[Call, Given], Made]] = {
     **dict.fromkeys(RNNS, _recurrent),
 }
 """Operation → what makes a module of it, or raises `NotCovered` where its weights are no constants."""
-
-STATES = (5, 6)
-"""Inputs of a recurrent layer that are its states before the first step; no other layer has so many."""
 
 WITH_BIAS = {"Conv": 2, "ConvTranspose": 2, "Gemm": 2, "MatMul": 2}
 """Operations that a sum right after them gives a bias → the input that is theirs."""

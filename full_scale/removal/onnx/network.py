@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,19 +19,21 @@ from full_scale.removal.onnx.reading import OnnxFile, OnnxNode
 from full_scale.removal.onnx.sizes import NotCovered, computed, sizes_of
 
 Value = Tensor | np.ndarray | None
+Part = tuple[tuple[int, ...], int]
+"""Axes whose sizes are multiplied, and by what that is divided."""
 
 
 class Operation(nn.Module):
     """An operation without weights of its own kind: its inputs are computed, parameters, or known arrays.
 
     `sources` says for each input: the number of a computed one, the name of a parameter or buffer, an array, or None.
-    `template` says of each axis that a Reshape puts out of which axes it is made, where the file states its size as a number.
+    `template` says of each axis that a Reshape puts out what it is made of, where the file states its size as a number.
     """
 
     def __init__(self, node: OnnxNode, call: Call, sources: Sequence[int | str | np.ndarray | None]) -> None:
         super().__init__()
         self.node, self.call, self.sources = node, call, list(sources)
-        self.template: list[tuple[int, ...] | None] = []
+        self.template: list[Part | None] = []
 
     def _get_name(self) -> str:
         return self.node.operation
@@ -61,11 +64,9 @@ class Operation(nn.Module):
     def target(self, value: Tensor, wanted: Any) -> list[Any]:
         """The sizes that a Reshape makes: numbers in the file that are sizes of what comes in follow that."""
         asked = target_of(self.call, value.shape, wanted)
-        for place, axes in enumerate(self.template):
-            if axes is not None:
-                asked[place] = 1
-                for axis in axes:
-                    asked[place] *= value.shape[axis]
+        for place, part in enumerate(self.template):
+            if part is not None:
+                asked[place] = math.prod(value.shape[axis] for axis in part[0]) // part[1]
         return asked
 
 
@@ -73,15 +74,17 @@ def _single(found: list[np.ndarray]) -> Any:
     return found[0] if len(found) == 1 else found
 
 
-def template_of(before: Sequence[int], asked: Sequence[Any], after: Sequence[int]) -> list[tuple[int, ...] | None]:
-    """For each axis of a Reshape's result that is given as a number above 1: the axes that it is made of, where it is whole ones.
+def template_of(before: Sequence[int], asked: Sequence[Any], after: Sequence[int]) -> list[Part | None]:
+    """For each axis of a Reshape's result that is given as a number above 1: what it is made of.
+
+    Where axes are cut into several, all but the last of these keep their sizes, as groups of channels do.
 
     >>> template_of((2, 8, 3, 3), (-1, 72), (2, 72))
-    [None, (1, 2, 3)]
+    [None, ((1, 2, 3), 1)]
     >>> template_of((2, 72), (2, 8, 9), (2, 8, 9))
-    [(0,), None, None]
+    [((0,), 1), None, ((1,), 8)]
     """
-    found: list[tuple[int, ...] | None] = [None] * len(after)
+    found: list[Part | None] = [None] * len(after)
     first = second = 0
     while first < len(before) and second < len(after):
         ins, outs, size, made = [first], [second], before[first], after[second]
@@ -96,8 +99,8 @@ def template_of(before: Sequence[int], asked: Sequence[Any], after: Sequence[int
         while first < len(before) and before[first] == 1 and (second >= len(after) or after[second] != 1):
             ins, first = [*ins, first], first + 1
         long = [axis for axis in outs if after[axis] != 1]
-        if len(long) == 1 and asked[long[0]] > 1:
-            found[long[0]] = tuple(ins)
+        if long and asked[long[-1]] > 1:
+            found[long[-1]] = tuple(ins), math.prod(after[axis] for axis in long[:-1])
     return found
 
 

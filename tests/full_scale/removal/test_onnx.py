@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.census import CACHE, RELEASED, cached
 from full_scale.__main__ import main
 from full_scale.removal import audit_onnx, read_onnx, shrink_onnx
 from mechanisms.validation import UserError
@@ -375,3 +376,17 @@ def test_the_command_line_takes_files(
         refused = capsys.readouterr().err
         assert said in refused
         assert refused.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "dead", "removed"),
+    [("PP-OCRv6_det_small.onnx", 876, 737), ("ch_PP-OCRv4_det_infer.onnx", 13, 12), ("ch_PP-OCRv4_rec_infer.onnx", 114, 108)],
+)
+def test_released_networks_lose_what_is_dead_in_them(file: str, dead: int, removed: int) -> None:
+    released = next(one for one in RELEASED if one.file == file)
+    path = cached(released, CACHE, fetch=False)
+    if path is None:
+        pytest.skip(f"{released.package} is not in {CACHE}: python -m benchmarks.census fetches it")
+    found = audit_onnx(path, dust=1e-6)
+    assert int((found.features["kind"] != "alive").sum()) >= dead
+    assert int(found.features["removable"].sum()) >= removed
