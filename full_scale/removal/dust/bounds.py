@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, fx
@@ -94,11 +94,11 @@ class _Walk:
             self.put(node, self.by_new.states[node.args[0]][node.args[1]])  # type: ignore[index]
         elif name in NORMS or name.startswith(("conv", "linear")):
             self.put(node, self._weighed(node))
-        elif name in STEEPEST or name == "leaky_relu":
+        elif (name in STEEPEST or name == "leaky_relu") and len(node.all_input_nodes) == 1:
             before = self.state(node.args[0])
             slope = STEEPEST.get(name) or max(1.0, abs(argument(node, "negative_slope")))
             self.put(node, before.with_values(_within(torch.minimum(_size(before) * slope, self._apart(node)))))
-        elif name in ("add", "sub", "mul", "div"):
+        elif name in ("add", "sub", "mul", "div") and argument(node, "alpha") in (None, 1):
             self.put(node, self._of_two(node, name))
         elif OPERATIONS.get(name) in FOLLOWED:
             self.put(node, OPERATIONS[name](self.by_new, node))
@@ -146,9 +146,10 @@ class _Walk:
         for first, second in ((values[0], differences[1]), (differences[0], values[1])):
             self.by_gap.states = {sides[0]: first, sides[1]: second}
             parts.append(OPERATIONS["mul"](self.by_gap, node))
-        if parts[0] is None or parts[1] is None:
+        if None in parts:
             raise NoBound(f"the change is not followed through {describe(node)}")
-        return parts[0].with_values(added(parts[0].values, parts[1].values))
+        one, other = cast(list[Channels], parts)
+        return one.with_values(added(one.values, other.values))
 
 
 def _tracker(traced: TracedNetwork, tensors: dict[str, Tensor]) -> Tracker:
