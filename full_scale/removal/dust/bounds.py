@@ -25,7 +25,7 @@ STEEPEST: Mapping[str, float] = {
         ("relu", "hardtanh", "clamp", "clamp_min", "clamp_max", "relu6", "tanh", "softplus", "softsign", "abs", "neg"), 1.0
     ),
     **{"sigmoid": 0.25, "log_sigmoid": 1.0, "hardsigmoid": 1 / 6, "hardswish": 1.5, "silu": 1.1, "mish": 1.1, "gelu": 1.13},
-    **{"erf": 1.1284, "sin": 1.0, "cos": 1.0, "tanhshrink": 1.0},
+    **{"celu": 1.0, "selu": 1.7581, "erf": 1.1284, "sin": 1.0, "cos": 1.0, "tanhshrink": 1.0},
 }
 """Function → the largest size of its slope."""
 
@@ -94,9 +94,8 @@ class _Walk:
             self.put(node, self.by_new.states[node.args[0]][node.args[1]])  # type: ignore[index]
         elif name in NORMS or name.startswith(("conv", "linear")):
             self.put(node, self._weighed(node))
-        elif (name in STEEPEST or name == "leaky_relu") and len(node.all_input_nodes) == 1:
+        elif (slope := self._steepest(node)) is not None:
             before = self.state(node.args[0])
-            slope = STEEPEST.get(name) or max(1.0, abs(argument(node, "negative_slope")))
             self.put(node, before.with_values(_within(torch.minimum(_size(before) * slope, self._apart(node)))))
         elif name in ("add", "sub", "mul", "div") and argument(node, "alpha") in (None, 1):
             self.put(node, self._of_two(node, name))
@@ -105,6 +104,23 @@ class _Walk:
         else:
             raise NoBound(f"the change is not followed through {describe(node)}")
         self.state(node) if name not in NORMS else None
+
+    def _steepest(self, node: fx.Node) -> float | None:
+        """The largest size of a function's slope; None of other operations, and of functions of several tensors."""
+        name = operation(node)
+        if name == "prelu" and self.original.holds(node.args[1]):
+            slopes = self.original.value(node.args[1])
+            return None if slopes is None else max(1.0, slopes.abs().max().item())
+        if len(node.all_input_nodes) != 1:
+            return None
+        if name == "rsub":
+            return float(abs(argument(node, "alpha")))
+        if name == "leaky_relu":
+            return max(1.0, abs(argument(node, "negative_slope")))
+        if name == "elu":
+            scale = abs(argument(node, "scale"))
+            return max(scale, scale * abs(argument(node, "alpha") * argument(node, "input_scale")))
+        return STEEPEST.get(name)
 
     def _weighed(self, node: fx.Node) -> Any:
         """W x − W′ x′ is W′ (x − x′) + (W − W′) x."""

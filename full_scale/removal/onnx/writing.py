@@ -114,7 +114,8 @@ class _Writer:
 
     def _add_bias(self, place: Place, name: str, bias: Tensor) -> None:
         node = self.nodes[place.node]
-        dtype = self.network.file.constants[node.input[1]].dtype
+        weight = self.network.file.model.graph.node[place.node].input[1]
+        dtype = self.network.file.constants[weight].dtype
         made = self._tensor(f"{node.output[0]}_bias", bias.detach().cpu(), dtype)
         if node.op_type == "MatMul":
             output, inner = node.output[0], self._free(f"{node.output[0]}_before_bias")

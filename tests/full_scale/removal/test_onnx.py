@@ -127,7 +127,8 @@ def test_constants_that_are_not_zero_get_a_bias(tmp_path: Path) -> None:
     x = g.put("Conv", x, g.weights(4, 4, 1, 1))
     x = g.put("Relu", x)
     x = g.put("Transpose", g.put("Conv", x, g.weights(4, 4, 1, 1, dead=[1]), g.weights(4)), perm=[0, 2, 3, 1])
-    path = g.save(g.put("Softmax", g.put("MatMul", x, g.weights(4, 3)), axis=-1), tmp_path / "net.onnx")
+    turned = g.put("Transpose", g.weights(3, 4), perm=[1, 0])
+    path = g.save(g.put("Softmax", g.put("MatMul", x, turned), axis=-1), tmp_path / "net.onnx")
     report = shrink_onnx(path, tmp_path / "small.onnx")
     assert int(report.features["removable"].sum()) == 3
     kinds = [node.op_type for node in onnx.load(str(tmp_path / "small.onnx")).graph.node]
