@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _HOMES = {
     "audit": "full_scale.removal",
     "shrink": "full_scale.removal",
+    "audit_onnx": "full_scale.removal",
+    "shrink_onnx": "full_scale.removal",
     "prune": "full_scale.removal",
     "shrink_training": "full_scale.removal",
     "Shrinker": "full_scale.removal",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from numbers import Real
 
 import numpy as np
@@ -27,20 +28,23 @@ from full_scale.removal.analysis.graph import (
     structural_copy,
     trace,
 )
+from full_scale.removal.dust.weights import dusty_weights, empty_filters
 from full_scale.removal.plan import Selection
 from full_scale.removal.silence import measured_constants
-from mechanisms.validation import UserError, require, require_at_least
+from mechanisms.validation import UserError, require, require_at_least, require_between
 
-ALIVE, PARAMETERS, CERTIFIED, SCALE, SILENT = "alive", "parameters", "certified", "scale", "silent"
+ALIVE, PARAMETERS, CERTIFIED, SCALE, DUST, SILENT = "alive", "parameters", "certified", "scale", "dust", "silent"
 KINDS = {
     ALIVE: "not constant by any of the evidence asked for",
     PARAMETERS: "dead by parameters: constant whatever the input",
     CERTIFIED: "certified: constant for every input in the stated range",
     SCALE: "scale below the threshold: nearly constant, removing it changes the output",
+    DUST: "dust: weights nearly 0, nearly constant, removing it changes the output",
     SILENT: "silent on the given images: constant on these, perhaps not on others",
 }
 """Kind of evidence → what it means; a feature has the first that applies."""
 
+COLUMNS = ("layer", "feature", "kind", "constant", "removable", "reason", "cause")
 IMAGES_AT_ONCE, FEW_IMAGES = 64, 2
 
 
@@ -51,9 +55,11 @@ class Evidence:
     data: Tensor | None = None
     input_range: InputRange | None = None
     scale_threshold: float = 0.0
+    dust: float = 0.0
 
     def __post_init__(self) -> None:
         require_at_least("scale_threshold", self.scale_threshold, 0)
+        require_between("dust", self.dust, 0, 1)
         if self.input_range is not None:
             require(_is_range(self.input_range), "input_range", self.input_range, "two finite numbers, low <= high")
         if self.data is not None:
@@ -79,7 +85,7 @@ def _require_images(data: object) -> None:
 class Assessment:
     """A network with what was found by each kind of evidence, the weakest claim last.
 
-    `substitutes` are parameters that are replaced to make the removal exact: scales below the threshold become 0.
+    `substitutes` are parameters that are replaced to make the removal exact: scales below the threshold and dust become 0.
     """
 
     model: nn.Module
@@ -125,6 +131,11 @@ def assess(
     if replaced:
         traced = with_tensors(traced, replaced)
         found[SCALE] = analyse(traced, evidence.input_range)
+    dust = dusty_weights(traced, evidence.dust) if evidence.dust else {}
+    if dust:
+        cleaned = {name: part.cleaned for name, part in dust.items()}
+        replaced, traced = replaced | cleaned, with_tensors(traced, cleaned)
+        found[DUST] = analyse(traced, evidence.input_range)
     if evidence.data is not None:
         silent = measured_constants(*_prepared(model, example, found, evidence.data))
         found[SILENT] = analyse(traced, evidence.input_range, silent)
@@ -217,15 +228,30 @@ def _prepared(model: nn.Module, example: Inputs, found: dict[str, Tracker], data
 
 
 def feature_table(assessment: Assessment, tracker: Tracker, selection: Selection) -> pd.DataFrame:
-    """One row a feature of an analysis: layer, feature, kind, constant output (NaN if alive), removable, reason if not."""
+    """One row a feature of an analysis: layer, feature, kind, constant output (NaN if alive), removable, reason if not, cause.
+
+    The cause is said of what is dead by parameters: "weights" that are 0, a "scale" of 0, else the "shift" or what comes in.
+    """
+    empty = empty_filters(assessment.found[PARAMETERS].traced)
     by_kind = {kind: {layer.end.name: layer for layer in layers(found)} for kind, found in assessment.found.items()}
     uses: dict[str, list[Layer]] = {}
     for layer in layers(tracker):
         uses.setdefault(layer.name, []).append(layer)
-    parts = [_rows(together, by_kind, selection) for together in uses.values()]
+    parts = [_rows(together, by_kind, selection).assign(cause=partial(_causes, together[0], empty)) for together in uses.values()]
     if not parts:
-        return pd.DataFrame({name: [] for name in ("layer", "feature", "kind", "constant", "removable", "reason")})
+        return pd.DataFrame({name: [] for name in COLUMNS})
     return pd.concat(parts, ignore_index=True)
+
+
+def _causes(layer: Layer, empty: dict[tuple[str, bool], Tensor], rows: pd.DataFrame) -> np.ndarray:
+    """Why each feature of a layer is dead by parameters; "" for all others."""
+    cause = np.where(rows["kind"] == PARAMETERS, "shift", "").astype(object)
+    for of_norm, name in ((True, "scale"), (False, "weights")):
+        for module in layer.modules:
+            found = empty.get((module, of_norm))
+            if found is not None and len(found) == len(cause):
+                cause[(cause != "") & found.numpy()] = name
+    return cause
 
 
 def _rows(uses: list[Layer], by_kind: dict[str, dict[str, Layer]], selection: Selection) -> pd.DataFrame:

@@ -18,7 +18,8 @@ MOST_NAMES = 6
 def notes(tracker: Tracker, features: pd.DataFrame) -> tuple[str, ...]:
     """What limits a removal, one line each."""
     missed = _not_looked_at(tracker)
-    return (*_uncovered(tracker), *_not_run(tracker), *missed, *_nothing(tracker, features, whole=not missed))
+    lines = (*_uncovered(tracker), *_not_run(tracker), *_left_out(tracker), *missed)
+    return (*lines, *_nothing(tracker, features, whole=not missed))
 
 
 def _uncovered(tracker: Tracker) -> list[str]:
@@ -36,6 +37,13 @@ def _not_run(tracker: Tracker) -> list[str]:
     return [f"left alone: {name} is not run in evaluation mode and may not fit after a removal" for name in idle]
 
 
+def _left_out(tracker: Tracker) -> list[str]:
+    """What a reader of files did not make a part of the network."""
+    lines = [f"left alone: {reason}" for reason in getattr(tracker.traced.module, "left_out", ())]
+    more = len(lines) - MOST_NAMES
+    return lines[:MOST_NAMES] + ([f"left alone: {more} more operations that are not covered"] if more > 0 else [])
+
+
 def _not_looked_at(tracker: Tracker) -> list[str]:
     """What takes part without being followed: layers whose weights are computed, what mixes channels, other normalizations."""
     names = tracker.traced.names
@@ -46,7 +54,7 @@ def _not_looked_at(tracker: Tracker) -> list[str]:
         held = [*part.named_parameters(recurse=False), *(part.named_buffers(recurse=False) if normalizes(part) else ())]
         weighs = normalizes(part) or any(tensor.dim() > 1 for _, tensor in held)
         if weighs and path not in looked and any(f"{path}.{name}".lstrip(".") in used for name, _ in held):
-            kinds[type(part).__name__] += 1
+            kinds[part._get_name()] += 1
     listed = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(MOST_NAMES))
     more = f" and {len(kinds) - MOST_NAMES} more kinds" if len(kinds) > MOST_NAMES else ""
     return [f"not looked at, because what is done with their weights is not covered: {listed}{more}"] if kinds else []

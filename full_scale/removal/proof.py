@@ -223,7 +223,8 @@ class Proof:
             rows.append(worst_of(self._between(self.surrogate, smaller, self.images, "data")))
         changes = []
         if self.by_images or self.assessment.substitutes:
-            changes = self._between(self.assessment.model, smaller, self.inputs, RANDOM)
+            changes = [] if self.expected is None else self._changes_in_double(plan)
+            changes += self._between(self.assessment.model, smaller, self.inputs, RANDOM)
             if self.images:
                 changes.append(worst_of(self._between(self.assessment.model, smaller, self.images, "data")))
         for row in rows:
@@ -233,6 +234,11 @@ class Proof:
             for row in changes:
                 self._require_within(row, tolerance)
         return rows, changes
+
+    def _changes_in_double(self, plan: Plan) -> list[Difference]:
+        """What the removal changes in exact numbers, without the rounding of the network's own."""
+        expected = outputs_in_double(self.assessment.model, self.doubles)
+        return all_differences(expected, self._carried_out(plan), self.doubles, torch.float64, RANDOM, run=outputs_in_double)
 
     def _between(self, original: nn.Module, smaller: nn.Module, inputs: list[Inputs], kind: str) -> list[Difference]:
         return all_differences(all_outputs(original, inputs), smaller, inputs, self.dtype, kind)

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from full_scale.removal.assessment import ALIVE, KINDS
+from full_scale.removal.assessment import ALIVE, KINDS, PARAMETERS
 from full_scale.removal.costs import Costs
 from full_scale.removal.verification import Difference
 
 MOST_ROWS = 40
+WIDTH = 20
+"""Characters of a bar."""
+
+LEGEND = "█ removable ▒ dead"
+CAUSES = {
+    "weights": "weights that are 0",
+    "scale": "a scale of 0",
+    "shift": "their shift, or by what the layers before put out",
+}
+"""Why a feature is dead by parameters → what it means."""
 
 
 @dataclass(frozen=True)
@@ -24,12 +34,16 @@ class Audit:
     Attributes:
         features: one row a feature: layer, feature, kind (a key of `KINDS`), constant, removable, reason.
         costs: of the network as it is.
+        after: of what would be left, timed in turn; None where nothing can go, or where that does not run.
         notes: what could not be followed, one line each.
+        curve: one row a threshold of dust that was tried for a largest change, see `dust.choosing.change_curve`.
     """
 
     features: pd.DataFrame
     costs: Costs
     notes: tuple[str, ...]
+    curve: pd.DataFrame = field(default_factory=pd.DataFrame)
+    after: Costs | None = None
 
     @property
     def layers(self) -> pd.DataFrame:
@@ -37,11 +51,14 @@ class Audit:
         return layer_table(self.features)
 
     def __str__(self) -> str:
-        return "\n".join([*_layer_lines(self.features), _cost_line("network", self.costs), *self.notes])
+        lines = [*_layer_lines(self.features), _cost_line("network", self.costs)]
+        lines += [] if self.after is None else [_cost_line("after removal", self.after, self.costs)]
+        return "\n".join([*lines, *_curve_lines(self.curve), *self.notes])
 
     def to_json(self, path: str | Path | None = None) -> str:
         """All of it as JSON text; written to `path` if one is given."""
-        return _json({"features": self.features, "costs": asdict(self.costs), "notes": list(self.notes)}, path)
+        costs = {"costs": asdict(self.costs), "after": None if self.after is None else asdict(self.after)}
+        return _json({"features": self.features, **costs, "notes": list(self.notes), "curve": self.curve}, path)
 
 
 @dataclass(frozen=True)
@@ -55,6 +72,8 @@ class Report:
             mask, the original with these features silenced; one row an input and dtype.
         changes: smaller network against the original, where the removal is not exact.
         notes: what could not be followed or was refused, one line each.
+        curve: as in `Audit`.
+        bound: the largest change of any output for every input in the stated range, in exact arithmetic; None if not known.
     """
 
     features: pd.DataFrame
@@ -63,6 +82,8 @@ class Report:
     differences: pd.DataFrame
     changes: pd.DataFrame
     notes: tuple[str, ...]
+    curve: pd.DataFrame = field(default_factory=pd.DataFrame)
+    bound: float | None = None
 
     @property
     def layers(self) -> pd.DataFrame:
@@ -79,12 +100,19 @@ class Report:
         lines += ["Differences from the same function:", self.differences.to_string(index=False)]
         if not self.is_exact:
             lines += ["Changes of the original's output (this removal is not exact):", self.changes.to_string(index=False)]
-        return "\n".join([*lines, *self.notes])
+        if self.bound is not None:
+            lines.append(
+                f"Certified: for every input in the range, in exact arithmetic, no output changes by more than {self.bound:.2g}"
+            )
+        return "\n".join([*lines, *_curve_lines(self.curve), *self.notes])
 
     def to_json(self, path: str | Path | None = None) -> str:
         """All of it as JSON text; written to `path` if one is given."""
-        tables = {"features": self.features, "differences": self.differences, "changes": self.changes}
-        return _json(tables | {"before": asdict(self.before), "after": asdict(self.after), "notes": list(self.notes)}, path)
+        tables = {"features": self.features, "differences": self.differences, "changes": self.changes, "curve": self.curve}
+        return _json(
+            tables | {"bound": self.bound, "before": asdict(self.before), "after": asdict(self.after), "notes": list(self.notes)},
+            path,
+        )
 
 
 def layer_table(features: pd.DataFrame) -> pd.DataFrame:
@@ -113,14 +141,41 @@ def _layer_lines(features: pd.DataFrame) -> list[str]:
     lines = [f"{len(features)} features in {len(table)} layers: {int(dead.sum())} dead, {removable} removable"]
     lines[0] += f" ({shares})" if shares else ""
     counts = features["kind"].value_counts()
-    lines += [f"  {counts[kind]} {meaning}" for kind, meaning in KINDS.items() if kind != ALIVE and kind in counts]
+    causes = features["cause"].value_counts()
+    for kind in (kind for kind in KINDS if kind != ALIVE and kind in counts):
+        by = [f"{causes[cause]} by {meaning}" for cause, meaning in CAUSES.items() if cause in causes]
+        lines.append(f"  {counts[kind]} {KINDS[kind]}" + (f" ({'; '.join(by)})" if kind == PARAMETERS else ""))
     if len(interesting):
-        lines.append(interesting.head(MOST_ROWS).to_string(index=False))
+        shown = interesting.head(MOST_ROWS)
+        bars = [_bar(*row) for row in zip(shown["features"], _dead(shown), shown["removable"], strict=True)]
+        lines.append(shown.assign(**{LEGEND: bars}).to_string(index=False))
     if len(interesting) > MOST_ROWS:
         lines.append(f"… and {len(interesting) - MOST_ROWS} more layers")
     reasons = features.loc[dead & ~features["removable"], "reason"].value_counts()
     lines += [f"  {count} dead but not removable: {reason}" for reason, count in reasons.head(MOST_ROWS // 4).items()]
     return lines
+
+
+def _dead(table: pd.DataFrame) -> pd.Series[int]:
+    """How many features of each layer are dead, of any kind."""
+    return table.drop(columns=["layer", "features", "removable"]).sum(axis=1)
+
+
+def _bar(features: int, dead: int, removable: int) -> str:
+    """A layer's features as a bar.
+
+    >>> _bar(40, 20, 10)
+    '█████▒▒▒▒▒··········'
+    """
+    goes = round(WIDTH * removable / features)
+    stays = max(0, round(WIDTH * dead / features) - goes)
+    return ("█" * goes + "▒" * stays).ljust(WIDTH, "·")
+
+
+def _curve_lines(curve: pd.DataFrame) -> list[str]:
+    if curve.empty:
+        return []
+    return ["Largest change of the output by threshold of dust, relative to the largest output:", curve.to_string(index=False)]
 
 
 def _cost_line(name: str, costs: Costs, before: Costs | None = None) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor, nn
 
@@ -16,17 +19,22 @@ from full_scale.models.parts.wrappers import run_eagerly, uncompiled
 from full_scale.removal.analysis.channels import Tracker
 from full_scale.removal.analysis.computed import computed, made_plain
 from full_scale.removal.analysis.constants import InputRange
-from full_scale.removal.analysis.graph import quiet, require_usable
+from full_scale.removal.analysis.graph import quiet, require_usable, structural_copy
 from full_scale.removal.analysis.untouched import untouched
-from full_scale.removal.assessment import SILENT, Assessment, Evidence, assess, feature_table
+from full_scale.removal.assessment import CERTIFIED, SILENT, Assessment, Evidence, assess, feature_table
 from full_scale.removal.costs import costs
+from full_scale.removal.dust.bounds import NoBound, largest_difference
+from full_scale.removal.dust.choosing import change_curve, chosen
 from full_scale.removal.notes import notes
 from full_scale.removal.plan import Plan, Selection, make_plan
-from full_scale.removal.proof import NOTHING, Proof
+from full_scale.removal.proof import NOTHING, Proof, substituted
 from full_scale.removal.report import Audit, Report, difference_table
 from full_scale.removal.selection import select
+from full_scale.removal.surgery import carried_out
+from full_scale.removal.verification import outputs
 from mechanisms.validation import UserError, require, require_above, require_whole
 
+EVIDENCE = {field.name for field in dataclasses.fields(Evidence)}
 REFUSED = "the network's own code does not stand its removal"
 
 
@@ -37,6 +45,8 @@ def audit(
     data: Tensor | None = None,
     input_range: InputRange | None = None,
     scale_threshold: float = 0.0,
+    dust: float = 0.0,
+    largest_change: float | None = None,
 ) -> Audit:
     """What is dead in a network and why, and what could be removed; the network is not changed.
 
@@ -47,17 +57,47 @@ def audit(
         input_range: smallest and largest input, one number each or one for each channel of the input; features that are
             constant for every input in the range are called certified.
         scale_threshold: BatchNorm scales up to this size count as 0; removing them is not exact.
+        dust: filters whose largest |weight| is at most this share of the median norm in their layer count as 0; likewise scales.
+            Removing them is not exact.
+        largest_change: instead of `dust`: the largest change of the output, relative to its largest number, that removing dust
+            may make, as it is measured on `data` or random inputs; the threshold follows from it.
 
     Raises:
         UserError: the model, its weights or the inputs cannot be used, or the model cannot be traced.
     """
     with unseen(model) as (plain, said):
-        assessment = assess(plain, example_input, Evidence(data, input_range, scale_threshold))
+        evidence = Evidence(data, input_range, scale_threshold, dust)
+        evidence, curve = _with_dust(plain, example_input, evidence, largest_change)
+        assessment = assess(plain, example_input, evidence)
         selection = select(assessment.last)
         features = feature_table(assessment, assessment.last, selection)
-        graphs = {"network": assessment.last.traced}
-        cost = costs({"network": assessment.model}, assessment.example, graphs=graphs)["network"]
-        return Audit(features, cost, (*said, *notes(assessment.last, features)))
+        left = _left(assessment, selection)
+        networks = {"network": assessment.model} | ({} if left is None else {"after": left})
+        cost = costs(networks, assessment.example, graphs={"network": assessment.last.traced})
+        return Audit(features, cost["network"], (*said, *notes(assessment.last, features)), curve, cost.get("after"))
+
+
+def _left(assessment: Assessment, selection: Selection) -> nn.Module | None:
+    """The network without what is selected, for its costs; None where nothing is or where its code does not stand that."""
+    plan = make_plan(assessment.last, selection)
+    if plan.is_empty:
+        return None
+    try:
+        smaller = carried_out(plan, substituted(assessment.model, assessment.substitutes))
+        outputs(structural_copy(smaller).eval(), assessment.example)
+    except Exception:
+        return None
+    return smaller
+
+
+def _with_dust(model: nn.Module, example_input: Any, evidence: Evidence, limit: float | None) -> tuple[Evidence, pd.DataFrame]:
+    """The evidence with the threshold of dust that a limit of the change allows, and what others would change."""
+    if limit is None:
+        return evidence, pd.DataFrame()
+    require_above("largest_change", limit, 0)
+    require(not evidence.dust, "dust", evidence.dust, "either it or largest_change")
+    curve = change_curve(model, example_input, evidence, limit)
+    return dataclasses.replace(evidence, dust=chosen(curve, limit)), curve
 
 
 def shrink(
@@ -67,6 +107,8 @@ def shrink(
     data: Tensor | None = None,
     input_range: InputRange | None = None,
     scale_threshold: float = 0.0,
+    dust: float = 0.0,
+    largest_change: float | None = None,
     silent: bool = False,
     multiple_of: int = 1,
     tolerance: float | None = None,
@@ -81,6 +123,8 @@ def shrink(
         data: see `audit`.
         input_range: see `audit`.
         scale_threshold: see `audit`.
+        dust: see `audit`.
+        largest_change: see `audit`.
         silent: also removes what is only silent on `data`; the function then changes on other images.
         multiple_of: the channels that are kept are a multiple of this, wherever there are dead ones to keep.
         tolerance: largest relative difference in the network's own dtype, default by dtype (float32 1e-4); in float64 it is
@@ -89,8 +133,8 @@ def shrink(
     Raises:
         UserError: as `audit`; or the result is not the same function within the tolerance.
     """
-    evidence: Options = {"data": data, "input_range": input_range, "scale_threshold": scale_threshold}
-    how: Options = {"silent": silent, "multiple_of": multiple_of, "tolerance": tolerance}
+    evidence: Options = {"data": data, "input_range": input_range, "scale_threshold": scale_threshold, "dust": dust}
+    how: Options = {"silent": silent, "multiple_of": multiple_of, "tolerance": tolerance, "largest_change": largest_change}
     done = removal(model, example_input, evidence | how)
     return done.model, done.report
 
@@ -132,6 +176,8 @@ class Options(TypedDict, total=False):
     data: Tensor | None
     input_range: InputRange | None
     scale_threshold: float
+    dust: float
+    largest_change: float | None
     silent: bool
     multiple_of: int
     tolerance: float | None
@@ -152,15 +198,17 @@ def removal(model: nn.Module, example_input: Tensor | tuple[Tensor, ...], option
     if strange:
         raise TypeError(f"unexpected keyword argument {strange[0]!r}: use those of shrink")
     silent, multiple_of, tolerance = options.get("silent", False), options.get("multiple_of", 1), options.get("tolerance")
-    evidence = Evidence(options.get("data"), options.get("input_range"), options.get("scale_threshold", 0.0))
+    evidence = Evidence(**{name: value for name, value in options.items() if name in EVIDENCE})  # type: ignore[arg-type]
     require_whole("multiple_of", multiple_of, 1)
     if tolerance is not None:
         require_above("tolerance", tolerance, 0)
     require(evidence.data is not None or not silent, "silent", silent, "False, or give the images as data")
     with unseen(model) as (plain, said):
+        evidence, curve = _with_dust(plain, example_input, evidence, options.get("largest_change"))
         assessment = assess(plain, example_input, evidence)
         tracker = assessment.last if silent else assessment.without_silence()
-        return remove(assessment, tracker, multiple_of=multiple_of, tolerance=tolerance, said=said, trains=trains)
+        done = remove(assessment, tracker, multiple_of=multiple_of, tolerance=tolerance, said=said, trains=trains)
+    return dataclasses.replace(done, report=dataclasses.replace(done.report, curve=curve))
 
 
 def remove(
@@ -176,13 +224,18 @@ def remove(
     """Removes what an analysis allows, leaves out what the network's own code does not stand, and verifies the rest."""
     proof = Proof(assessment, by_images=assessment.found.get(SILENT) is tracker, trains=trains)
     selection, plan = plan_that_runs(proof, tracker, multiple_of, only)
+    if plan.is_empty and only is None and assessment.substitutes:  # what nothing is gained by is not changed either
+        assessment = dataclasses.replace(assessment, substitutes={})
+        proof = Proof(assessment, by_images=proof.by_images)
     smaller = proof.smaller(plan)
     differences, changes = proof.differences(plan, smaller, tolerance)
     features = feature_table(assessment, tracker, selection)
     graphs = {"before": tracker.traced} | ({"after": proof.traced} if proof.traced is not None else {})
     cost = costs({"before": assessment.model, "after": smaller}, assessment.example, graphs=graphs)
     tables = difference_table(differences), difference_table(changes)
-    report = Report(features, cost["before"], cost["after"], *tables, (*said, *notes(tracker, features)))
+    bound, unbounded = _bound(assessment, tracker)
+    lines = (*said, *notes(tracker, features), *unbounded)
+    report = Report(features, cost["before"], cost["after"], *tables, lines, bound=bound)
     return Removal(smaller, report, plan)
 
 
@@ -228,6 +281,20 @@ def plan_that_runs(proof: Proof, tracker: Tracker, multiple_of: int, only: np.nd
     if problem is not None:
         raise UserError(f"the network's own code does not stand the removal of any layer's features: {problem}")
     return selection, plan
+
+
+def _bound(assessment: Assessment, tracker: Tracker) -> tuple[float | None, tuple[str, ...]]:
+    """By how much what is not exact changes the output at most for inputs in the range, or why that is not known."""
+    original = assessment.found.get(CERTIFIED)
+    if original is None or not assessment.substitutes or tracker is not assessment.without_silence():
+        return None, ()
+    try:
+        bound = largest_difference(original, tracker)
+    except NoBound as problem:
+        return None, (f"no bound of the change for all inputs in the range: {problem}",)
+    return (
+        (bound, ()) if math.isfinite(bound) else (None, ("no bound of the change for all inputs in the range: it is infinite",))
+    )
 
 
 def _groups(tracker: Tracker, selection: Selection) -> list[list[int]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import re
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -38,6 +39,8 @@ class Given:
     most_images: int | None
     input_range: str | None
     scale_threshold: float
+    dust: float
+    largest_change: float | None
 
 
 _OPTIONS = together(
@@ -51,6 +54,8 @@ _OPTIONS = together(
     option("--most-images N", "Use at most the first N of them.", type=int),
     option("--input-range LOW,HIGH", "Of all inputs, such as -1,1; or the low then the high of each channel."),
     option("--scale-threshold X", "Scales up to this count as 0.", 0.0),
+    option("--dust X", "Filters whose weights are at most this share of their layer's usual norm count as 0 (1e-6).", 0.0),
+    option("--largest-change X", "Choose --dust by how much of the output removing it may change (1e-5).", type=float),
     option("--force", "Replace what --out names."),
     json_option,
 )
@@ -68,6 +73,22 @@ def network_options(function: Callable[..., None]) -> Callable[..., Any]:
     return _OPTIONS(with_given)
 
 
+def shrinking(given: Given) -> str:
+    """The command line that removes what an audit with these words finds.
+
+    >>> shrinking(Given("net.onnx", (), None, None, ("1,3,32,32",), None, None, None, None, 0.0, 1e-6, None))
+    'python -m full_scale shrink net.onnx --input 1,3,32,32 --dust 1e-06 --out small.onnx'
+    """
+    out = "small.onnx" if is_onnx(given.model) else "small.safetensors"
+    words = ["python", "-m", "full_scale", "shrink", given.model, *given.overrides]
+    for field in fields(Given)[2:]:
+        value = getattr(given, field.name)
+        for one in value if isinstance(value, tuple) else (value,):
+            if one not in (None, 0.0):
+                words += [f"--{field.name.replace('_', '-')}", str(one)]
+    return shlex.join([*words, "--out", out])
+
+
 @dataclass(frozen=True)
 class Asked:
     """What a command line asks about: a network, its input or inputs, and the evidence that `full_scale.removal.audit` takes."""
@@ -83,23 +104,48 @@ def asked_by(given: Given) -> Asked:
     Raises:
         UserError: an option is not valid.
     """
-    import torch
-
     from full_scale.commands.parts.images import images_of
     from full_scale.removal.verification import dtype_of
 
-    sizes, bounds = _sizes(given), _range(given.input_range)
+    bounds = _range(given.input_range)
     if given.classes is not None:
         require_whole("--classes", given.classes, 1, MOST_CLASSES)
     if given.most_images is not None:
         require_whole("--most-images", given.most_images, 1)
-    model = _network(given, sizes)
-    dtype = dtype_of(model)
-    images = None if given.data is None else images_of(given.data, given.most_images, dtype)
+    model, example = _of_file(given) if is_onnx(given.model) else _of_network(given)
+    images = None if given.data is None else images_of(given.data, given.most_images, dtype_of(model))
     evidence = {"data": images, "input_range": bounds, "scale_threshold": given.scale_threshold}
-    generator = torch.Generator().manual_seed(0)
-    inputs = tuple(torch.randn(size, generator=generator).to(dtype) for size in sizes)
-    return Asked(model, inputs[0] if len(inputs) == 1 else inputs, evidence)
+    evidence |= {"dust": given.dust, "largest_change": given.largest_change}
+    return Asked(model, example, evidence)
+
+
+def is_onnx(model: str) -> bool:
+    """Whether MODEL names an ONNX file."""
+    return model.endswith(".onnx")
+
+
+def _of_file(given: Given) -> tuple[nn.Module, tuple[Tensor, ...]]:
+    """An ONNX file, which holds the network and its weights."""
+    from full_scale.removal.onnx.building import read_onnx
+
+    for name in ("weights", "weights_key", "classes"):
+        value = getattr(given, name)
+        require(value is None, f"--{name.replace('_', '-')}", value, "nothing: an ONNX file holds network and weights")
+    require(not given.overrides, "field=value", given.overrides[:1], "nothing: an ONNX file says what its network is")
+    require(len(given.input) <= 1, "--input", given.input, "it once: the size of the first input of an ONNX file")
+    network = read_onnx(given.model, *map(_size, given.input))
+    return network, network.example
+
+
+def _of_network(given: Given) -> tuple[nn.Module, Tensor | tuple[Tensor, ...]]:
+    import torch
+
+    from full_scale.removal.verification import dtype_of
+
+    sizes = _sizes(given)
+    model, generator = _network(given, sizes), torch.Generator().manual_seed(0)
+    inputs = tuple(torch.randn(size, generator=generator).to(dtype_of(model)) for size in sizes)
+    return model, inputs[0] if len(inputs) == 1 else inputs
 
 
 def _network(given: Given, sizes: list[tuple[int, ...]]) -> nn.Module:
