@@ -16,7 +16,7 @@ from torch import Tensor, fx
 from full_scale.removal.analysis.channels import Channels, Tracker, describe
 from full_scale.removal.analysis.constants import NORMS
 from full_scale.removal.analysis.graph import TracedNetwork, argument, operation
-from full_scale.removal.analysis.operations import OPERATIONS, pooling, shapes
+from full_scale.removal.analysis.operations import OPERATIONS, pieces, pooling, shapes
 from full_scale.removal.analysis.operations.pointwise import same
 from full_scale.removal.analysis.values import Values, added, product
 
@@ -114,11 +114,11 @@ class _Walk:
         if len(node.all_input_nodes) != 1:
             return None
         if name == "rsub":
-            return float(abs(argument(node, "alpha")))
+            return abs(float(argument(node, "alpha")))
         if name == "leaky_relu":
-            return max(1.0, abs(argument(node, "negative_slope")))
+            return max(1.0, abs(float(argument(node, "negative_slope"))))
         if name == "elu":
-            scale = abs(argument(node, "scale"))
+            scale = abs(float(argument(node, "scale")))
             return max(scale, scale * abs(argument(node, "alpha") * argument(node, "input_scale")))
         return STEEPEST.get(name)
 
@@ -185,7 +185,7 @@ def _weights(traced: TracedNetwork) -> set[str]:
 
 
 FOLLOWED = {
-    *(shapes.view, shapes.moved, shapes.expanded, shapes.cat, shapes.pad, shapes.reflected, shapes.part, shapes.split, same),
+    *(shapes.view, shapes.moved, shapes.expanded, shapes.cat, shapes.pad, shapes.reflected, pieces.part, pieces.split, same),
     *(pooling.max_pool, pooling.average_pool, pooling.resized, pooling.mean),
 }
 """Operations that do to a difference what they do to values, or make it no larger."""
