@@ -297,7 +297,7 @@ def _notes(model: nn.Module, watched: Watched, norms: list[Any]) -> list[str]:
 def _line(number: int, row: Mapping[Any, Any], new: float) -> str:
     """What an epoch prints; `new` features are dead for the first time."""
     dead = f"{100 * row['sparsity_by_activation']:.1f} % of {row['features']:.0f} features dead"
-    return f"epoch {number}: {dead} ({new:.0f} new), {row['revived']:.0f} revived so far"
+    return f"epoch {number}: {dead} ({new:.0f} new), {row['revived']:.0f} revived"
 
 
 def _detailed_line(number: int, row: Mapping[Any, Any]) -> str:

@@ -188,7 +188,7 @@ def test_a_short_line_says_how_many_features_died_since_the_last_epoch(capsys: p
     assert f"epoch 1: {share[0]:.1f} % of" in first
     assert f"({ever[0]} new)" in first
     assert second.startswith(f"epoch 2: {share[1]:.1f} % of")
-    assert second.endswith(f"({ever[1] - ever[0]} new), 0 revived so far")
+    assert second.endswith(f"({ever[1] - ever[0]} new), 0 revived")
 
 
 def test_numbers_go_to_whatever_keeps_them() -> None:
