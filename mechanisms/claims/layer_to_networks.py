@@ -61,7 +61,7 @@ def scores(features: pd.DataFrame) -> Effects:
 def _claim(name: str, statement: str, part: str, *words: str) -> Hypothesis:
     chosen = [quantity for quantity in SAID if quantity.startswith(part) and any(word in quantity for word in words)]
     predictions = tuple(about(quantity, SAID[quantity], TOLERANCE) for quantity in chosen)
-    return explained(name, "the layer, asked first", Need("full_scale", "responses", seeds=5), scores, statement, predictions)
+    return explained(name, "the layer, asked first", Need("full_scale", "responses", seeds=3), scores, statement, predictions)
 
 
 HYPOTHESES = (
@@ -79,7 +79,7 @@ HYPOTHESES = (
     explained(
         "N6",
         "the layer, asked first",
-        Need("full_scale", "responses", seeds=5),
+        Need("full_scale", "responses", seeds=3),
         scores,
         "Over all changes the layer tells the sign in 90 %, and the size to a mean absolute error of 0.10.",
         (more("signs told right", 0.9), about("absolute error", 0.0, TOLERANCE)),

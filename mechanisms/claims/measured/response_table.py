@@ -62,7 +62,7 @@ def batch_effects(features: pd.DataFrame) -> Effects:
 
 
 PAIRS = (
-    Pair("layer_responses", "responses", responses, 5),
+    Pair("layer_responses", "responses", responses, 3),
     Pair("layer_rescale", "rescale", rescale_effects, 5),
     Pair("layer_gate", "gate", gate_effects, 5),
     Pair("layer_decayed", "factors", decayed_factor_effects, 5),
