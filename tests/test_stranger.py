@@ -135,7 +135,9 @@ def test_a_network_that_is_not_ours_is_audited_and_shrunk(walk: Walk) -> None:
 
 def masked(text: str) -> list[list[str]]:
     """The lines of an output, with every number and bar the same: other processors round otherwise."""
-    return [re.sub(r"[0-9][0-9,.e×+-]*|[█▒·]+", "#", re.sub(r"[-+]?[0-9.]+ %|#", "#", line)).split() for line in text.splitlines()]
+    return [
+        re.sub(r"[0-9][0-9,.e×+-]*|[█▒·]+", "#", re.sub(r"[-+]?[0-9.]+ %|#", "#", line)).split() for line in text.splitlines()
+    ]
 
 
 def test_the_python_of_the_readme_prints_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

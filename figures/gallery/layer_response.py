@@ -25,5 +25,7 @@ def draw(*tables: pd.DataFrame) -> Figure:
     figure, axes = plt.subplots(figsize=(0.62 * page_width(), 0.62 * page_width()))
     draw_answers(axes, found)
     axes.legend(loc="lower right", title=f"{len(found)} changes of", alignment="left")
+    seeds = sorted({one.network.n for one in found})
+    axes.set_title(f"n = {' or '.join(map(str, seeds))} seeds of networks, {found[0].layer.n} replicates of the layer")
     figure.tight_layout()
     return figure
