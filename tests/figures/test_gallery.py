@@ -44,14 +44,13 @@ SMALL = {
 }
 TREATED = ["steps=2", "network.width=0.03125", "measurements=1"]
 SMALL |= dict.fromkeys(("rescale", "gate", "factors", "balance"), TREATED)
-SMALL |= {"responses": TREATED} | dict.fromkeys(
-    ("layer_responses", "layer_rescale", "layer_gate", "layer_decayed", "layer_batch"), ["steps=4", "replicates=2", "records=1"]
-)
+LAYERS = ("layer_responses", "layer_rescale", "layer_gate", "layer_decayed", "layer_batch")
+SMALL |= {"responses": TREATED} | {name: ["steps=4", "replicates=2", "records=1"] for name in LAYERS}
 SPARSIFIED = ["train.data=digits", "train.network=mlp", "train.network.hidden=8,6", "train.steps=4", "train.measurements=1"]
 SPARSIFIED += ["ratios=0,0.5", "images=40", "scores=activation"]
 SMALL |= {"node_pruning": SPARSIFIED, "l1_over_l2": SPARSIFIED}
-MOST_SPECS = {"rescale": 9, "gate": 4, "early_prediction": 3, "node_pruning": 4, "l1_over_l2": 6, "responses": 3}
-MOST_SPECS |= {"layer_responses": 3, "layer_rescale": 12, "layer_gate": 4, "layer_decayed": 7}
+MOST_SPECS = {"rescale": 9, "gate": 4, "early_prediction": 3, "node_pruning": 4, "l1_over_l2": 6, "responses": 9}
+MOST_SPECS |= {"layer_responses": 9, "layer_rescale": 12, "layer_gate": 4, "layer_decayed": 7}
 """Where the first specs are enough: coupled Adam alone, settings enough to forecast one from the others, a few sparsifiers."""
 SEEDS = 2
 SERIES = {
