@@ -129,14 +129,13 @@ class _Writer:
     @torch.no_grad()
     def _restate_sizes(self) -> None:
         """Puts the sizes of channels as they are now where the file states them as numbers."""
-        values = self.network.values(*self.network.example, keep=True)
-        for step in self.network.steps:
+        for step, read, found in self.network.each_step(self.network.example, {}):
             module = self.network.get_submodule(step.module)
             restate = RESTATED.get(module.node.operation) if isinstance(module, Operation) and not module.node.domain else None
             if restate is not None and isinstance(module, Operation):
-                inputs = [module._value(source, [values[name] for name in step.inputs]) for source in module.sources]
+                inputs = module.gathered(read)
                 if isinstance(inputs[0], Tensor):
-                    restate(self, module, inputs, [values.get(name) for name in step.outputs])
+                    restate(self, module, inputs, found)
 
     def _reshape(self, module: Operation, inputs: list[Any], outputs: list[Any]) -> None:
         raw = numbers(known(inputs[1]))
