@@ -281,6 +281,17 @@ def test_what_is_not_covered_is_named_and_stays(tmp_path: Path) -> None:
     np.testing.assert_allclose(*(run(tmp_path / name, drawn(1, 3, 8, 8)) for name in ("net.onnx", "small.onnx")))
 
 
+@pytest.mark.parametrize("kind", ["Expand", "ConstantOfShape", "Tile", "Range"])
+def test_a_file_cannot_ask_for_more_memory_than_there_is(kind: str, tmp_path: Path) -> None:
+    g, many = Graph(sizes=(1, 3, 8, 8)), 10**12
+    inputs = {"Expand": [np.ones(1, np.float32), [many]], "Tile": [np.ones(2, np.float32), [many]], "ConstantOfShape": [[many]]}
+    made = g.put(kind, *(g.tensor(np.asarray(part)) for part in inputs.get(kind, [0.0, float(many), 1.0])))
+    x = g.put("Conv", "images", g.weights(4, 3, 1, 1), g.weights(4))
+    path = g.save(g.put("Add", g.put("ReduceMax", made, keepdims=0), x), tmp_path / "net.onnx")
+    notes = audit_onnx(path).notes
+    assert any(f"{kind} /{kind}.0 is not covered" in note for note in notes)
+
+
 def test_a_file_without_dead_filters_stays_as_it_is(tmp_path: Path) -> None:
     g = Graph()
     path = g.save(g.put("Conv", "images", g.weights(6, 3, 1, 1), g.weights(6)), tmp_path / "net.onnx")
