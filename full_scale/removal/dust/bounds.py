@@ -116,10 +116,10 @@ class _Walk:
         if name == "rsub":
             return float(abs(argument(node, "alpha")))
         if name == "leaky_relu":
-            return max(1.0, abs(argument(node, "negative_slope")))
+            return max(1.0, abs(float(argument(node, "negative_slope"))))
         if name == "elu":
-            scale = abs(argument(node, "scale"))
-            return max(scale, scale * abs(argument(node, "alpha") * argument(node, "input_scale")))
+            alpha, scale, inner = (abs(float(argument(node, name))) for name in ("alpha", "scale", "input_scale"))
+            return max(scale, scale * alpha * inner)
         return STEEPEST.get(name)
 
     def _weighed(self, node: fx.Node) -> Any:

@@ -56,9 +56,15 @@ def read_onnx(path: str | Path, size: Sequence[int] | None = None) -> OnnxNetwor
                 continue
             if network.places:
                 require_read_right(network)
+                if size is None and any(want is None for entry in file.inputs for want in entry.sizes[1:]):
+                    network.remarks = (f"run on {_named(network.example)}, as the file leaves sizes open: --input says another",)
                 return network
             problems.append(UserError(f"{file.path}: no operation with weights is covered; {'; '.join(network.left_out[:3])}"))
     raise problems[0]
+
+
+def _named(example: Sequence[Tensor]) -> str:
+    return " and ".join("an input of " + "×".join(map(str, part.shape)) for part in example)
 
 
 def _candidates(file: OnnxFile, size: Sequence[int] | None) -> list[list[tuple[int, ...]]]:

@@ -126,6 +126,7 @@ class OnnxNetwork(nn.Module):
         places: name of a parameter or buffer → where it stands in the file.
         example: inputs that it was tried with.
         left_out: what is not covered, one line an operation.
+        remarks: what else is to be said of it.
     """
 
     def __init__(self, file: OnnxFile) -> None:
@@ -137,6 +138,7 @@ class OnnxNetwork(nn.Module):
         self.places: dict[str, Place] = {}
         self.example: tuple[Tensor, ...] = ()
         self.left_out: tuple[str, ...] = ()
+        self.remarks: tuple[str, ...] = ()
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...] | Tensor:
         """What the file puts out on these inputs, in the order of the file."""

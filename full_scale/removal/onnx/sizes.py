@@ -169,7 +169,8 @@ def _tiled(attributes: Any, data: np.ndarray, times: np.ndarray) -> np.ndarray:
 
 def _counted(attributes: Any, start: np.ndarray, end: np.ndarray, step: np.ndarray) -> np.ndarray:
     require_small([math.ceil((end - start) / step)])
-    return np.arange(start.item(), end.item(), step.item(), start.dtype)
+    found: np.ndarray = np.arange(start.item(), end.item(), step.item(), dtype=start.dtype)
+    return found
 
 
 def _cast(attributes: Any, data: np.ndarray) -> np.ndarray:
