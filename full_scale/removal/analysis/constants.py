@@ -124,9 +124,17 @@ def _chain(tracker: Tracker, node: fx.Node) -> list[fx.Node]:
     chain = [node]
     while True:
         readers = list(chain[-1].users)
-        if len(readers) != 1 or operation(readers[0]) not in FOLLOWING | {"getitem"}:
+        if len(readers) != 1 or not _follows(tracker, readers[0]):
             return chain
         after, before = tracker.state(readers[0]), tracker.state(chain[-1])
         if after is None or before is None or after.axis != before.axis or readers[0] in chain:
             return chain
         chain.append(readers[0])
+
+
+def _follows(tracker: Tracker, node: fx.Node) -> bool:
+    """Whether an operation belongs to the layer before it: one of each number by itself, also with parameters or numbers."""
+    with_constants = operation(node) in ("add", "sub", "mul", "div") and all(
+        read in node.args[:1] or tracker.holds(read) for read in node.all_input_nodes
+    )
+    return with_constants or operation(node) in FOLLOWING | {"getitem"}
