@@ -75,7 +75,7 @@ def audit(
 
 
 def _costs(assessment: Assessment, selection: Selection) -> dict[str, Costs]:
-    """What a network costs, and "after" the removal of what is selected, where something is and the network's code stands that."""
+    """What a network costs, and "after" a removal, where something is selected and the network's code stands that."""
     plan, traced = make_plan(assessment.last, selection), assessment.last.traced
     networks = {"network": assessment.model}
     if not plan.is_empty:
