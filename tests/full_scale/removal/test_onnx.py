@@ -136,6 +136,23 @@ def test_constants_that_are_not_zero_get_a_bias(tmp_path: Path) -> None:
     np.testing.assert_allclose(*(run(tmp_path / name, drawn(2, 3, 8, 8)) for name in ("net.onnx", "small.onnx")), atol=1e-6)
 
 
+def test_weights_that_are_kept_in_half_precision_stay_so(tmp_path: Path) -> None:
+    g = Graph(sizes=("n", 3, 8, 8))
+    halves = [g.draws.normal(size=shape).astype(np.float16) for shape in ((40, 3, 3, 3), (8, 40, 1, 1))]
+    halves[0][::2] = 0
+    first, second = (g.put("Cast", g.tensor(half), to=FLOAT) for half in halves)
+    x = g.put("Relu", g.put("Conv", "images", first, g.tensor(-np.ones(40, np.float32)), pads=[1, 1, 1, 1]))
+    path = g.save(g.put("Conv", x, second), tmp_path / "net.onnx")
+    report = shrink_onnx(path, tmp_path / "small.onnx")
+    assert int(report.features["removable"].sum()) == 20
+    after = onnx.load(str(tmp_path / "small.onnx")).graph.initializer
+    assert sorted(tuple(part.dims) for part in after if part.data_type == onnx.TensorProto.FLOAT16) == [
+        (8, 20, 1, 1),
+        (20, 3, 3, 3),
+    ]
+    np.testing.assert_allclose(*(run(tmp_path / name, drawn(2, 3, 8, 8)) for name in ("net.onnx", "small.onnx")), atol=1e-5)
+
+
 def pointwise(kind: str, **attributes: Any) -> Any:
     return lambda g, x: g.put(kind, x, **attributes)
 
