@@ -42,6 +42,7 @@ class _Writer:
         self.graph = self.made.graph
         self.nodes = list(self.graph.node)
         self.uses = Counter(name for node in self.nodes for name in node.input)
+        self.uses.update(value.name for value in self.graph.output)
         self.held = {tensor.name: tensor for tensor in self.graph.initializer}
         self.names = {*self.uses, *self.held, *(name for node in self.nodes for name in node.output)}
         self.makers = {name: node for node in self.nodes for name in node.output}
