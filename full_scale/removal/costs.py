@@ -42,11 +42,11 @@ def costs(
 ) -> dict[str, Costs]:
     """Name → costs in evaluation mode; the networks are timed in turn, at most `most` times each, and not changed.
 
-    With `graphs`, of some of the networks, what these compute is counted there, which takes no run.
+    With `graphs`, of some of the networks or of them with more channels, what these compute is counted there, which takes no run.
     """
     evaluated = {name: structural_copy(network).eval() for name, network in networks.items()}
     examples = len(inputs[0]) if inputs[0].dim() else 1
-    known = {name: macs_of(graph, inputs) for name, graph in (graphs or {}).items()}
+    known = {name: macs_of(graph, networks[name], inputs) for name, graph in (graphs or {}).items()}
     macs = {name: _macs(network, inputs) if known.get(name) is None else known[name] for name, network in evaluated.items()}
     times = _milliseconds(evaluated, inputs, most)
     return {
@@ -65,19 +65,21 @@ def _bytes(network: nn.Module) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in {*network.parameters(), *network.buffers()})
 
 
-def macs_of(traced: TracedNetwork, inputs: Inputs) -> int | None:
+def macs_of(traced: TracedNetwork, network: nn.Module, inputs: Inputs) -> int | None:
     """Return multiply-accumulates on these inputs, from a graph for another number of images; None if it holds other products."""
     given = [shape(node) for node in traced.graph.nodes if node.name in traced.inputs]
     if not given[0] or [size[1:] for size in given] != [tuple(part.shape[1:]) for part in inputs]:
         return None
-    total = 0
+    total, weights = 0, dict(network.named_parameters(remove_duplicate=False))
     for node in traced.graph.nodes:
         name = operation(node)
         if name and name not in OPERATIONS and name != "getitem":
             return None
         if name.startswith(("conv", "linear")):
             moved = shape(node.args[0] if "transpose" in name else node)
-            total += math.prod(moved) * math.prod(shape(argument(node, "weight"))[1:])
+            size = shape(argument(node, "weight"))
+            held = weights.get(traced.names.get(argument(node, "weight").name, ""))
+            total += math.prod(moved) // size[0] * (math.prod(size) if held is None else held.numel())
     return None if total * len(inputs[0]) % given[0][0] else total * len(inputs[0]) // given[0][0]
 
 

@@ -38,10 +38,11 @@ def _not_run(tracker: Tracker) -> list[str]:
 
 
 def _left_out(tracker: Tracker) -> list[str]:
-    """What a reader of files did not make a part of the network."""
+    """What a reader of files says of the network, and did not make a part of it."""
     lines = [f"left alone: {reason}" for reason in getattr(tracker.traced.module, "left_out", ())]
     more = len(lines) - MOST_NAMES
-    return lines[:MOST_NAMES] + ([f"left alone: {more} more operations that are not covered"] if more > 0 else [])
+    lines = lines[:MOST_NAMES] + ([f"left alone: {more} more operations that are not covered"] if more > 0 else [])
+    return [*getattr(tracker.traced.module, "remarks", ()), *lines]
 
 
 def _not_looked_at(tracker: Tracker) -> list[str]:

@@ -19,10 +19,10 @@ from full_scale.models.parts.wrappers import run_eagerly, uncompiled
 from full_scale.removal.analysis.channels import Tracker
 from full_scale.removal.analysis.computed import computed, made_plain
 from full_scale.removal.analysis.constants import InputRange
-from full_scale.removal.analysis.graph import quiet, require_usable, structural_copy
+from full_scale.removal.analysis.graph import quiet, require_usable
 from full_scale.removal.analysis.untouched import untouched
 from full_scale.removal.assessment import CERTIFIED, SILENT, Assessment, Evidence, assess, feature_table
-from full_scale.removal.costs import costs
+from full_scale.removal.costs import Costs, costs
 from full_scale.removal.dust.bounds import NoBound, largest_difference
 from full_scale.removal.dust.choosing import change_curve, chosen
 from full_scale.removal.notes import notes
@@ -31,7 +31,6 @@ from full_scale.removal.proof import NOTHING, Proof, substituted
 from full_scale.removal.report import Audit, Report, difference_table
 from full_scale.removal.selection import select
 from full_scale.removal.surgery import carried_out
-from full_scale.removal.verification import outputs
 from mechanisms.validation import UserError, require, require_above, require_whole
 
 EVIDENCE = {field.name for field in dataclasses.fields(Evidence)}
@@ -71,23 +70,20 @@ def audit(
         assessment = assess(plain, example_input, evidence)
         selection = select(assessment.last)
         features = feature_table(assessment, assessment.last, selection)
-        left = _left(assessment, selection)
-        networks = {"network": assessment.model} | ({} if left is None else {"after": left})
-        cost = costs(networks, assessment.example, graphs={"network": assessment.last.traced})
+        cost = _costs(assessment, selection)
         return Audit(features, cost["network"], (*said, *notes(assessment.last, features)), curve, cost.get("after"))
 
 
-def _left(assessment: Assessment, selection: Selection) -> nn.Module | None:
-    """The network without what is selected, for its costs; None where nothing is or where its code does not stand that."""
-    plan = make_plan(assessment.last, selection)
-    if plan.is_empty:
-        return None
-    try:
-        smaller = carried_out(plan, substituted(assessment.model, assessment.substitutes))
-        outputs(structural_copy(smaller).eval(), assessment.example)
-    except Exception:
-        return None
-    return smaller
+def _costs(assessment: Assessment, selection: Selection) -> dict[str, Costs]:
+    """What a network costs, and "after" a removal, where something is selected and the network's code stands that."""
+    plan, traced = make_plan(assessment.last, selection), assessment.last.traced
+    networks = {"network": assessment.model}
+    if not plan.is_empty:
+        with contextlib.suppress(Exception):
+            smaller = carried_out(plan, substituted(assessment.model, assessment.substitutes))
+            both = {**networks, "after": smaller}
+            return costs(both, assessment.example, graphs=dict.fromkeys(both, traced))
+    return costs(networks, assessment.example, graphs={"network": traced})
 
 
 def _with_dust(model: nn.Module, example_input: Any, evidence: Evidence, limit: float | None) -> tuple[Evidence, pd.DataFrame]:

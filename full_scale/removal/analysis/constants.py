@@ -133,10 +133,10 @@ def weighted_module(tracker: Tracker, node: fx.Node) -> str | None:
     return None
 
 
-def _scales(tracker: Tracker, node: fx.Node, before: fx.Node) -> bool:
-    """Whether an operation is a sum or product of what is before it and of parameters."""
+def _follows(tracker: Tracker, node: fx.Node, before: fx.Node) -> bool:
+    """Whether an operation belongs to the layer before it: one of each number by itself, also with parameters or numbers."""
     others = [part for part in node.all_input_nodes if part is not before]
-    return operation(node) in AFFINE and bool(others) and all(map(tracker.is_fixed, others))
+    return operation(node) in FOLLOWING or (operation(node) in AFFINE and all(map(tracker.is_fixed, others)))
 
 
 def _chain(tracker: Tracker, node: fx.Node) -> list[fx.Node]:
@@ -144,7 +144,7 @@ def _chain(tracker: Tracker, node: fx.Node) -> list[fx.Node]:
     chain = [node]
     while True:
         readers = list(chain[-1].users)
-        if len(readers) != 1 or not (operation(readers[0]) in FOLLOWING or _scales(tracker, readers[0], chain[-1])):
+        if len(readers) != 1 or not _follows(tracker, readers[0], chain[-1]):
             return chain
         after, before = tracker.state(readers[0]), tracker.state(chain[-1])
         if after is None or before is None or after.axis != before.axis or readers[0] in chain:

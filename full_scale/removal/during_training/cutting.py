@@ -219,7 +219,7 @@ class Cutter:
                 features[layer.name] = self.numbers[layer.name][gone].tolist()
                 constants[layer.name] = layer.channels.values.constant.numpy()[gone].tolist()
         sizes = [sum(parameter.numel() for parameter in network.parameters()) for _, network in networks]
-        macs = [None if traced is None else macs_of(traced, self.inputs) for traced, _ in networks]
+        macs = [None if traced is None else macs_of(traced, network, self.inputs) for traced, network in networks]
         each = [None if number is None else number // len(self.inputs[0]) for number in macs]
         worst = max(rows, key=lambda row: row.relative)
         return Cut(step, features, constants, (sizes[0], sizes[1]), (each[0], each[1]), worst)

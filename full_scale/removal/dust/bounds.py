@@ -16,8 +16,7 @@ from torch import Tensor, fx
 from full_scale.removal.analysis.channels import Channels, Tracker, describe
 from full_scale.removal.analysis.constants import NORMS
 from full_scale.removal.analysis.graph import TracedNetwork, argument, operation
-from full_scale.removal.analysis.operations import OPERATIONS, pieces, pooling, shapes
-from full_scale.removal.analysis.operations.pointwise import same
+from full_scale.removal.analysis.operations import OPERATIONS
 from full_scale.removal.analysis.values import Values, added, product
 
 STEEPEST: Mapping[str, float] = {
@@ -99,7 +98,7 @@ class _Walk:
             self.put(node, before.with_values(_within(torch.minimum(_size(before) * slope, self._apart(node)))))
         elif name in ("add", "sub", "mul", "div") and argument(node, "alpha") in (None, 1):
             self.put(node, self._of_two(node, name))
-        elif OPERATIONS.get(name) in FOLLOWED:
+        elif name in FOLLOWED:
             self.put(node, OPERATIONS[name](self.by_new, node))
         else:
             raise NoBound(f"the change is not followed through {describe(node)}")
@@ -118,8 +117,8 @@ class _Walk:
         if name == "leaky_relu":
             return max(1.0, abs(float(argument(node, "negative_slope"))))
         if name == "elu":
-            scale = abs(float(argument(node, "scale")))
-            return max(scale, scale * abs(argument(node, "alpha") * argument(node, "input_scale")))
+            alpha, scale, inner = (abs(float(argument(node, name))) for name in ("alpha", "scale", "input_scale"))
+            return max(scale, scale * alpha * inner)
         return STEEPEST.get(name)
 
     def _weighed(self, node: fx.Node) -> Any:
@@ -185,7 +184,11 @@ def _weights(traced: TracedNetwork) -> set[str]:
 
 
 FOLLOWED = {
-    *(shapes.view, shapes.moved, shapes.expanded, shapes.cat, shapes.pad, shapes.reflected, pieces.part, pieces.split, same),
-    *(pooling.max_pool, pooling.average_pool, pooling.resized, pooling.mean),
+    *("view", "reshape", "_unsafe_view", "flatten", "unflatten", "permute", "transpose", "unsqueeze", "squeeze", "expand", "cat"),
+    *("clone", "alias", "detach", "contiguous", "dropout", "_to_copy", "slice", "select", "split", "split_with_sizes", "chunk"),
+    *("pad", "constant_pad_nd", "mean", "amax", "amin"),
+    *(f"{kind}_pad{n}d" for kind in ("reflection", "replication") for n in (1, 2, 3)),
+    *(f"{kind}_pool{n}d" for kind in ("max", "avg", "adaptive_avg") for n in (1, 2, 3)),
+    *(f"upsample_{kind}" for kind in ("nearest1d", "nearest2d", "nearest3d", "linear1d", "bilinear2d", "trilinear3d")),
 }
 """Operations that do to a difference what they do to values, or make it no larger."""

@@ -56,9 +56,15 @@ def read_onnx(path: str | Path, size: Sequence[int] | None = None) -> OnnxNetwor
                 continue
             if network.places:
                 require_read_right(network)
+                if size is None and any(want is None for entry in file.inputs for want in entry.sizes[1:]):
+                    network.remarks = (f"run on {_named(network.example)}, as the file leaves sizes open: --input says another",)
                 return network
             problems.append(UserError(f"{file.path}: no operation with weights is covered; {'; '.join(network.left_out[:3])}"))
     raise problems[0]
+
+
+def _named(example: Sequence[Tensor]) -> str:
+    return " and ".join("an input of " + "×".join(map(str, part.shape)) for part in example)
 
 
 def _candidates(file: OnnxFile, size: Sequence[int] | None) -> list[list[tuple[int, ...]]]:
@@ -153,12 +159,14 @@ class _Builder:
         readers = Counter(self.resolve(name) for node in self.nodes for name in node.inputs if name)
         readers.update(map(self.resolve, self.file.outputs))
         sums = {self.resolve(name): node for node in self.nodes if node.operation == "Add" for name in node.inputs}
+        last = {self.resolve(name): node.number for node in self.nodes for name in node.inputs if name}
         done = set[int]()
         for node in self.nodes:
             if node.number not in done:
                 added = self._added(node, readers, sums)
                 self._put(node, added)
                 done |= set() if added is None else {added[0].number}
+            self._forget([name for name in map(self.resolve, node.inputs) if last.get(name) == node.number])
         results = {self.resolve(name): None for name in self.file.outputs} | self.edges
         self.net.results = tuple(name for name in results if isinstance(self.values.get(name), Tensor))
         self.net.alias = {name: self.resolve(name) for name in self.alias}
@@ -168,6 +176,12 @@ class _Builder:
         if not self.net.results or not self.net.steps:
             raise UserError(f"{self.file.path}: {next(iter(self.net.left_out), 'nothing in it depends on its inputs')}")
         return self.net
+
+    def _forget(self, names: list[str]) -> None:
+        """Drops the numbers of tensors that nothing reads any more, not their shapes."""
+        for name in names:
+            if isinstance(self.values.get(name), Tensor):
+                self.values[name] = self.values[name].to("meta")
 
     def _added(self, node: OnnxNode, readers: Counter[str], sums: dict[str, OnnxNode]) -> tuple[OnnxNode, int, np.ndarray] | None:
         """The sum with a constant that alone reads what an operation without bias puts out, as its bias."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from full_scale.removal.onnx.layers import Place
@@ -40,7 +39,7 @@ class Operation(nn.Module):
 
     def forward(self, *inputs: Value) -> Any:
         """What the operation puts out: a tensor, or a list of several; arrays where all inputs are."""
-        values = [self._value(source, inputs) for source in self.sources]
+        values = self.gathered(inputs)
         kind = self.node.operation
         if kind == "Shape" and isinstance(values[0], Tensor):
             return sizes_of(values[0].shape)[self.call.get("start", 0) : self.call.get("end")]
@@ -55,11 +54,12 @@ class Operation(nn.Module):
             return values[0].reshape(self.target(values[0], known(values[1])))
         return OPERATIONS[kind](self.call, *values)
 
-    def _value(self, source: int | str | np.ndarray | None, inputs: Sequence[Value]) -> Value:
-        if isinstance(source, str):
-            found: Tensor = getattr(self, source)
-            return found
-        return inputs[source] if isinstance(source, int) else source
+    def gathered(self, inputs: Sequence[Value]) -> list[Value]:
+        """All inputs in the order of the file, those that are computed among them."""
+        return [
+            getattr(self, source) if isinstance(source, str) else inputs[source] if isinstance(source, int) else source
+            for source in self.sources
+        ]
 
     def target(self, value: Tensor, wanted: Any) -> list[Any]:
         """The sizes that a Reshape makes: numbers in the file that are sizes of what comes in follow that."""
@@ -126,6 +126,7 @@ class OnnxNetwork(nn.Module):
         places: name of a parameter or buffer → where it stands in the file.
         example: inputs that it was tried with.
         left_out: what is not covered, one line an operation.
+        remarks: what else is to be said of it.
     """
 
     def __init__(self, file: OnnxFile) -> None:
@@ -137,6 +138,7 @@ class OnnxNetwork(nn.Module):
         self.places: dict[str, Place] = {}
         self.example: tuple[Tensor, ...] = ()
         self.left_out: tuple[str, ...] = ()
+        self.remarks: tuple[str, ...] = ()
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...] | Tensor:
         """What the file puts out on these inputs, in the order of the file."""
@@ -144,19 +146,27 @@ class OnnxNetwork(nn.Module):
         found = tuple(values[name] for name in self.results)
         return found[0] if len(found) == 1 else found
 
-    def values(self, *inputs: Tensor, keep: bool = False) -> dict[str, Any]:
-        """Name of a tensor → its value: of the outputs; with `keep` of all tensors."""
+    def values(self, *inputs: Tensor) -> dict[str, Any]:
+        """Name of a tensor that is put out, and of each input → its value."""
+        values: dict[str, Any] = {}
+        for _ in self.each_step(inputs, values):
+            pass
+        return values
+
+    def each_step(self, inputs: Sequence[Tensor], values: dict[str, Any]) -> Iterator[tuple[Step, list[Any], list[Any]]]:
+        """Run the operations in order: each with what it reads and puts out; `values` holds what is still needed."""
         self._require_fit(inputs)
-        values: dict[str, Any] = {given.name: part for given, part in zip(self.file.inputs, inputs, strict=True)}
+        values.update((given.name, part) for given, part in zip(self.file.inputs, inputs, strict=True))
         last = {name: number for number, step in enumerate(self.steps) for name in step.inputs}
         for number, step in enumerate(self.steps):
-            found = self.get_submodule(step.module)(*(values[name] for name in step.inputs))
-            found = found if isinstance(found, list | tuple) else [found]
+            read = [values[name] for name in step.inputs]
+            found = self.get_submodule(step.module)(*read)
+            found = list(found) if isinstance(found, list | tuple) else [found]
             values.update((name, part) for name, part in zip(step.outputs, found, strict=False) if name)
-            for name in () if keep else step.inputs:
+            yield step, read, found
+            for name in step.inputs:
                 if last[name] == number and name not in self.results:
                     values.pop(name, None)
-        return values
 
     def _require_fit(self, inputs: Sequence[Tensor]) -> None:
         for given, part in zip(self.file.inputs, inputs, strict=True):
@@ -164,15 +174,3 @@ class OnnxNetwork(nn.Module):
             if not fits or any(want not in (None, size) for want, size in zip(given.sizes, part.shape, strict=True)):
                 wanted = ", ".join("?" if size is None else str(size) for size in given.sizes)
                 raise ValueError(f"input {given.name} is of shape ({wanted}), not {tuple(part.shape)}")
-
-
-def places_by_slot(network: OnnxNetwork) -> Mapping[tuple[int, int], tuple[str, Place]]:
-    """(Number of a node, number of its input) → the parameter that stands there, and how."""
-    return {(place.node, place.slot): (name, place) for name, place in network.places.items()}
-
-
-@torch.no_grad()
-def shapes(network: OnnxNetwork, inputs: Sequence[Tensor]) -> dict[str, tuple[int, ...]]:
-    """Name of a tensor → its shape on these inputs."""
-    values = network.values(*inputs, keep=True)
-    return {name: tuple(value.shape) for name, value in values.items() if isinstance(value, Tensor)}

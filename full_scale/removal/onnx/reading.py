@@ -106,6 +106,10 @@ def read_file(path: Path) -> OnnxFile:
     except Exception as problem:
         raise UserError(f"{path} is damaged ({first_line(problem)}): give another file") from None
     outputs = tuple(value.name for value in model.graph.output)
+    made = {name for node in nodes for name in node.outputs} | set(constants) | {entry.name for entry in inputs}
+    missing = next((name for name in outputs if name not in made), None)
+    if missing is not None:
+        raise UserError(f"{path} is damaged: nothing puts out {missing}, which is an output of the graph")
     if not inputs or not outputs or not nodes:
         raise UserError(f"{path} holds a graph without inputs, outputs or operations: give a network")
     return OnnxFile(path, model, opset, nodes, constants, inputs, outputs)

@@ -58,11 +58,13 @@ def require_read_right(network: OnnxNetwork) -> None:
         expected = Session(network.file.path)(network.example)
     except Exception:
         return  # not installed, or of a type or with sizes that onnxruntime does not run on the CPU
+    if not all(bool(part.isfinite().all()) for part in expected.values()):
+        return  # the weights are not finite, which is said of them by name, or the input is none that the network is for
     dtype = dtype_of_file(network)
     apart = _apart(dtype, network.example, named_outputs(network, network.example), expected)
     if not apart <= MARGIN * TOLERANCES[dtype]:
         raise UserError(
-            f"{network.file.path} is not read as onnxruntime runs it, the outputs differ by {apart:.2g}: it is left alone"
+            f"{network.file.path} is not read as onnxruntime runs it, the outputs differ by {apart:.2g}: nothing is said of it"
         )
 
 

@@ -19,6 +19,10 @@ LARGEST = 1 << 28
 """Numbers in a tensor that a file asks to be made."""
 
 
+UNLIMITED = {"OneHot", "EyeLike", "Pad", "CenterCropPad", "Resize", "Upsample", "MaxUnpool", "Col2Im"}
+"""Operations on constants that may put out much more than they read."""
+
+
 class NotCovered(Exception):
     """An operation, or this use of it, is not covered."""
 
@@ -38,8 +42,9 @@ def numbers(array: Any) -> list[Any]:
 
 def require_small(shape: Sequence[Any]) -> None:
     """Raises `NotCovered` if a file asks for a tensor that is too large to be made."""
-    if math.prod(shape) > LARGEST:
-        raise NotCovered(f"it would make {math.prod(shape)} numbers")
+    known = math.prod(size for size in shape if isinstance(size, int))
+    if known > LARGEST:
+        raise NotCovered(f"it would make {known} numbers")
 
 
 def computed(node: OnnxNode, opset: int, arrays: Sequence[np.ndarray | None]) -> list[np.ndarray]:
@@ -58,7 +63,9 @@ def computed(node: OnnxNode, opset: int, arrays: Sequence[np.ndarray | None]) ->
 
 
 def _by_reference(node: OnnxNode, opset: int, arrays: Sequence[np.ndarray | None]) -> list[np.ndarray]:
-    """By the evaluator that comes with the package onnx, which is slow and complete."""
+    """By the evaluator that comes with the package onnx, which is slow and complete; not what may be made of any size."""
+    if node.operation in UNLIMITED:
+        raise NotCovered("it is not known to removal")
     helper, reference = package("onnx").helper, importlib.import_module("onnx.reference")
     made = helper.make_node(node.operation, node.inputs, node.outputs, domain=node.domain, **node.attributes)
     given = {name: array for name, array in zip(node.inputs, arrays, strict=True) if name and array is not None}
@@ -149,6 +156,23 @@ def _sliced(attributes: Any, data: np.ndarray, *given: Any) -> np.ndarray:
     return data[tuple(index)]
 
 
+def _expanded(attributes: Any, data: np.ndarray, shape: np.ndarray) -> np.ndarray:
+    wanted = np.broadcast_shapes(data.shape, tuple(numbers(shape)))
+    require_small(wanted)
+    return np.broadcast_to(data, wanted)
+
+
+def _tiled(attributes: Any, data: np.ndarray, times: np.ndarray) -> np.ndarray:
+    require_small([data.size, *numbers(times)])
+    return np.tile(data, tuple(numbers(times)))
+
+
+def _counted(attributes: Any, start: np.ndarray, end: np.ndarray, step: np.ndarray) -> np.ndarray:
+    require_small([math.ceil((end - start) / step)])
+    found: np.ndarray = np.arange(start.item(), end.item(), step.item(), dtype=start.dtype)
+    return found
+
+
 def _cast(attributes: Any, data: np.ndarray) -> np.ndarray:
     dtype = np.dtype(package("onnx").helper.tensor_dtype_to_np_dtype(attributes["to"]))
     return data if data.dtype == object else data.astype(dtype)
@@ -189,6 +213,9 @@ SIZE_OPERATIONS: dict[str, Callable[..., Any]] = {
     "Slice": _sliced,
     "Reshape": _reshaped,
     "Transpose": _transposed,
+    "Expand": _expanded,
+    "Tile": _tiled,
+    "Range": _counted,
     "Floor": _rounded(np.floor),
     "Ceil": _rounded(np.ceil),
     "Shape": lambda attributes, data: sizes_of(data.shape)[attributes.get("start", 0) : attributes.get("end")],

@@ -42,8 +42,10 @@ class _Writer:
         self.graph = self.made.graph
         self.nodes = list(self.graph.node)
         self.uses = Counter(name for node in self.nodes for name in node.input)
+        self.uses.update(value.name for value in self.graph.output)
         self.held = {tensor.name: tensor for tensor in self.graph.initializer}
         self.names = {*self.uses, *self.held, *(name for node in self.nodes for name in node.output)}
+        self.makers = {name: node for node in self.nodes for name in node.output}
         self.known: dict[tuple[str, bytes], str] = {}
         self.after: dict[int, list[Any]] = {}
         self.before: dict[int, list[Any]] = {}
@@ -77,12 +79,27 @@ class _Writer:
         array = place.laid_out(parameter)
         if array.shape == original.shape and _bytes(array) == original.tobytes():
             return False
-        node.input[place.slot] = self._tensor(old, array, original.dtype)
+        node.input[place.slot] = self._halved(place.node, old, array) or self._tensor(old, array, original.dtype)
         module = self.network.get_submodule(name.rpartition(".")[0])
         for attribute in node.attribute if hasattr(module, "groups") else ():
             if attribute.name == "group":
                 attribute.i = module.groups
         return True
+
+    def _halved(self, number: int, old: str, array: Tensor) -> str | None:
+        """The name of a tensor that the file keeps in half precision and converts, written so again; None where it does not.
+
+        Numbers that half precision does not hold, as sums of columns may be, are written as they are.
+        """
+        maker = self.makers.get(old) if self.uses[old] == 1 else None
+        kept = None if maker is None or maker.op_type != "Cast" else self.network.file.constants.get(maker.input[0])
+        if maker is None or kept is None or kept.dtype != np.float16 or not torch.equal(array.half().to(array), array):
+            return None
+        name = self._free(f"{old}_kept")
+        half = self._tensor(maker.input[0], array.half(), kept.dtype)
+        kind = self.onnx.helper.np_dtype_to_tensor_dtype(self.network.file.constants[old].dtype)
+        self.before.setdefault(number, []).append(self.onnx.helper.make_node("Cast", [half], [name], to=kind))
+        return name
 
     def _tensor(self, old: str, array: Tensor, dtype: Any) -> str:
         """The name of a tensor of the file with these numbers: the old one's, if nothing else reads that."""
@@ -129,14 +146,13 @@ class _Writer:
     @torch.no_grad()
     def _restate_sizes(self) -> None:
         """Puts the sizes of channels as they are now where the file states them as numbers."""
-        values = self.network.values(*self.network.example, keep=True)
-        for step in self.network.steps:
+        for step, read, found in self.network.each_step(self.network.example, {}):
             module = self.network.get_submodule(step.module)
             restate = RESTATED.get(module.node.operation) if isinstance(module, Operation) and not module.node.domain else None
             if restate is not None and isinstance(module, Operation):
-                inputs = [module._value(source, [values[name] for name in step.inputs]) for source in module.sources]
+                inputs = module.gathered(read)
                 if isinstance(inputs[0], Tensor):
-                    restate(self, module, inputs, [values.get(name) for name in step.outputs])
+                    restate(self, module, inputs, found)
 
     def _reshape(self, module: Operation, inputs: list[Any], outputs: list[Any]) -> None:
         raw = numbers(known(inputs[1]))

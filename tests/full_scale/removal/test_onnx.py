@@ -136,6 +136,23 @@ def test_constants_that_are_not_zero_get_a_bias(tmp_path: Path) -> None:
     np.testing.assert_allclose(*(run(tmp_path / name, drawn(2, 3, 8, 8)) for name in ("net.onnx", "small.onnx")), atol=1e-6)
 
 
+def test_weights_that_are_kept_in_half_precision_stay_so(tmp_path: Path) -> None:
+    g = Graph(sizes=("n", 3, 8, 8))
+    halves = [g.draws.normal(size=shape).astype(np.float16) for shape in ((40, 3, 3, 3), (8, 40, 1, 1))]
+    halves[0][::2] = 0
+    first, second = (g.put("Cast", g.tensor(half), to=FLOAT) for half in halves)
+    x = g.put("Relu", g.put("Conv", "images", first, g.tensor(-np.ones(40, np.float32)), pads=[1, 1, 1, 1]))
+    path = g.save(g.put("Conv", x, second), tmp_path / "net.onnx")
+    report = shrink_onnx(path, tmp_path / "small.onnx")
+    assert int(report.features["removable"].sum()) == 20
+    after = onnx.load(str(tmp_path / "small.onnx")).graph.initializer
+    assert sorted(tuple(part.dims) for part in after if part.data_type == onnx.TensorProto.FLOAT16) == [
+        (8, 20, 1, 1),
+        (20, 3, 3, 3),
+    ]
+    np.testing.assert_allclose(*(run(tmp_path / name, drawn(2, 3, 8, 8)) for name in ("net.onnx", "small.onnx")), atol=1e-5)
+
+
 def pointwise(kind: str, **attributes: Any) -> Any:
     return lambda g, x: g.put(kind, x, **attributes)
 
@@ -279,6 +296,17 @@ def test_what_is_not_covered_is_named_and_stays(tmp_path: Path) -> None:
     assert list(report.features["removable"]) == [False, False, True] + [False] * 8
     assert any("NonZero /NonZero.3 is not covered" in note for note in report.notes)
     np.testing.assert_allclose(*(run(tmp_path / name, drawn(1, 3, 8, 8)) for name in ("net.onnx", "small.onnx")))
+
+
+@pytest.mark.parametrize("kind", ["Expand", "ConstantOfShape", "Tile", "Range"])
+def test_a_file_cannot_ask_for_more_memory_than_there_is(kind: str, tmp_path: Path) -> None:
+    g, many = Graph(sizes=(1, 3, 8, 8)), 10**12
+    inputs = {"Expand": [np.ones(1, np.float32), [many]], "Tile": [np.ones(2, np.float32), [many]], "ConstantOfShape": [[many]]}
+    made = g.put(kind, *(g.tensor(np.asarray(part)) for part in inputs.get(kind, [0.0, float(many), 1.0])))
+    x = g.put("Conv", "images", g.weights(4, 3, 1, 1), g.weights(4))
+    path = g.save(g.put("Add", g.put("ReduceMax", made, keepdims=0), x), tmp_path / "net.onnx")
+    notes = audit_onnx(path).notes
+    assert any(f"{kind} /{kind}.0 is not covered" in note for note in notes)
 
 
 def test_a_file_without_dead_filters_stays_as_it_is(tmp_path: Path) -> None:

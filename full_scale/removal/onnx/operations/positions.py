@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from full_scale.removal.onnx.operations.common import Call, flat_padding, known, paddings, spread, tensor
-from full_scale.removal.onnx.sizes import NotCovered, axes_of, numbers
+from full_scale.removal.onnx.sizes import NotCovered, axes_of, numbers, require_small
 
 MAX_POOL = {1: functional.max_pool1d, 2: functional.max_pool2d, 3: functional.max_pool3d}
 AVERAGE_POOL: dict[int, Callable[..., Tensor]] = {1: functional.avg_pool1d, 2: functional.avg_pool2d, 3: functional.avg_pool3d}
@@ -113,6 +113,7 @@ def _resized(call: Call, value: Tensor, *given: Any) -> Tensor:
         raise NotCovered("it is told neither sizes nor scales")
     if call.get("antialias") or call.get("keep_aspect_ratio_policy", "stretch") != "stretch" or call.get("exclude_outside"):
         raise NotCovered("it resizes in a way that torch has not")
+    require_small([*value.shape[:2], *after])
     return _interpolated(call, value, before, after, factors)
 
 

@@ -96,14 +96,16 @@ def _gathered(call: Call, value: Any, indices: Any) -> Tensor:
 def _expanded(call: Call, value: Any, shape: Any) -> Tensor:
     """An axis longer than 1 keeps its length: the sizes can only repeat it, or say it once more."""
     data, wanted = tensor(value), numbers(known(shape))
-    require_small([size for size in wanted if type(size) is int])
+    require_small(wanted)
     wanted = [1] * (data.dim() - len(wanted)) + wanted
     own = [1] * (len(wanted) - data.dim()) + list(data.shape)
     return data.expand([size if has == 1 else has for size, has in zip(wanted, own, strict=True)])
 
 
 def _tiled(call: Call, value: Tensor, times: Any) -> Tensor:
-    return value.repeat(numbers(known(times)))
+    repeats = numbers(known(times))
+    require_small([*value.shape, *repeats])
+    return value.repeat(repeats)
 
 
 def _padded(call: Call, value: Tensor, *given: Any) -> Tensor:
@@ -114,6 +116,7 @@ def _padded(call: Call, value: Tensor, *given: Any) -> Tensor:
     half, by_axis = len(places), dict.fromkeys(range(value.dim()), (0, 0))
     by_axis |= {axis: (amounts[i], amounts[half + i]) for i, axis in enumerate(places)}
     mode = call.get("mode", "constant")
+    require_small([size + sum(by_axis[axis]) for axis, size in enumerate(value.shape)])
     if mode == "constant":
         return functional.pad(value, flat_padding(list(by_axis.values())), value=0.0 if fill is None else float(fill))
     if mode not in ("reflect", "edge"):
@@ -147,12 +150,14 @@ def _space_to_depth(call: Call, value: Tensor) -> Tensor:
 
 def _filled(call: Call, shape: Any) -> Tensor:
     wanted = numbers(known(shape))
-    require_small([size for size in wanted if type(size) is int])
+    require_small(wanted)
     return torch.full(wanted, operand(filling(call.attributes)))
 
 
 def _range(call: Call, start: Any, end: Any, step: Any) -> Tensor:
-    return torch.arange(number(start), number(end), number(step))
+    first, last, stride = number(start), number(end), number(step)
+    require_small([math.ceil((last - first) / stride)])
+    return torch.arange(first, last, stride)
 
 
 def _triangle(call: Call, value: Any, diagonal: Any = None) -> Tensor:
