@@ -9,7 +9,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from full_scale.measure.probes import FORCES, Observation, feature_table
+from full_scale.data.base import in_order
+from full_scale.measure.probes import FORCES, Observation, feature_table, mixed_order
 from full_scale.models.base import FeatureLayer
 from full_scale.removal.during_training.cutting import Cut, Cutter
 from full_scale.training.checkpoints import pack, unpack
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 class Cuts:
     """All cuts of one training.
 
-    Dead is what cannot be anything else for every input in the range of the training and test images, whatever crops and flips
-    do to them.
+    Dead is what is constant for any input in the range of the training and test images, whatever crops and flips do to them;
+    with `silent` also what is constant on the images of the probes.
     """
 
     def __init__(self, training: Training) -> None:
@@ -40,6 +41,7 @@ class Cuts:
             torch.zeros(2, *training.spec.data.shape, device=training.device),
             patience=shrinking.wait(epoch),
             input_range=_range(training),
+            data=_images(training) if shrinking.silent else None,
         )
         self._gone: list[pd.DataFrame] = []
         """The rows of what went."""
@@ -121,3 +123,9 @@ def _range(training: Training) -> tuple[Tensor, Tensor]:
     (low, high), (lowest, highest) = training.train.bounds(), training.test.bounds()
     border = torch.zeros_like(low)
     return torch.stack([low, lowest, border]).amin(0), torch.stack([high, highest, border]).amax(0)
+
+
+def _images(training: Training) -> Tensor:
+    """The images of the probes."""
+    chosen = training.train.take(mixed_order(len(training.train))[: training.spec.probe_images])
+    return torch.cat([images for images, _ in chosen.batches(in_order(len(chosen)))])
