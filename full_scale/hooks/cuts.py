@@ -9,7 +9,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from full_scale.measure.probes import FORCES, Observation, feature_table
+from full_scale.data.base import in_order
+from full_scale.measure.probes import FORCES, Observation, feature_table, mixed_order
 from full_scale.models.base import FeatureLayer
 from full_scale.removal.during_training.cutting import Cut, Cutter
 from full_scale.training.checkpoints import pack, unpack
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 class Cuts:
     """All cuts of one training.
 
-    Dead is what cannot be anything else for every input in the range of the training and test images, whatever crops and flips
-    do to them.
+    Dead is what is constant for any input in the range of the training and test images, whatever crops and flips do to them;
+    with `silent` also what is constant on the images of the probes.
     """
 
     def __init__(self, training: Training) -> None:
@@ -35,12 +36,12 @@ class Cuts:
             )
         self._training = training
         self._every = shrinking.interval(epoch)
-        ends = [torch.stack([part, other, torch.zeros_like(part)]) for part, other in zip(*_ranges(training), strict=True)]
         self._cutter = Cutter(
             training.network.module,
             torch.zeros(2, *training.spec.data.shape, device=training.device),
             patience=shrinking.wait(epoch),
-            input_range=(ends[0].amin(0), ends[1].amax(0)),
+            input_range=_range(training),
+            data=_images(training) if shrinking.silent else None,
         )
         self._gone: list[pd.DataFrame] = []
         """The rows of what went."""
@@ -107,22 +108,24 @@ class Cuts:
         for layer in network.layers:
             name, numbers = self._cutter.names.get(layer.name, ""), self.numbers(layer)
             constants = dict(zip(cut.features.get(name, ()), cut.constants.get(name, ()), strict=True))
-            peaks.append(torch.tensor([[abs(constants.get(number, 0.0)) for number in numbers.tolist()]]))
+            peak = torch.tensor([[abs(constants.get(number, 0.0)) for number in numbers.tolist()]])
+            peaks.append(peak.to(self._training.device))
             goes.append(np.isin(numbers, list(constants)))
-        device = self._training.device
-        seen = Observation(
-            torch.empty(0), torch.empty(0), *(_on(device, part) for part in (peaks, [(p[0] == 0).float() for p in peaks]))
-        )
-        table = feature_table(network, seen, 1)
+        zeros = tuple((peak[0] == 0).float() for peak in peaks)
+        table = feature_table(network, Observation(torch.empty(0), torch.empty(0), tuple(peaks), zeros), batch_size=1)
         table["feature"] = np.concatenate([self.numbers(layer) for layer in network.layers])
         unknown = dict.fromkeys(FORCES, np.float32(np.nan))
         return table[np.concatenate(goes)].assign(**unknown, gone=float(cut.step)).reset_index(drop=True)
 
 
-def _on(device: torch.device, parts: list[Tensor]) -> tuple[Tensor, ...]:
-    return tuple(part.to(device) for part in parts)
+def _range(training: Training) -> tuple[Tensor, Tensor]:
+    """The smallest and the largest value of each channel of any image, with or without a border of zeros."""
+    (low, high), (lowest, highest) = training.train.bounds(), training.test.bounds()
+    border = torch.zeros_like(low)
+    return torch.stack([low, lowest, border]).amin(0), torch.stack([high, highest, border]).amax(0)
 
 
-def _ranges(training: Training) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """Smallest and largest values of the training and of the test images."""
-    return training.train.bounds(), training.test.bounds()
+def _images(training: Training) -> Tensor:
+    """The images of the probes."""
+    chosen = training.train.take(mixed_order(len(training.train))[: training.spec.probe_images])
+    return torch.cat([images for images, _ in chosen.batches(in_order(len(chosen)))])

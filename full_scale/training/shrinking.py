@@ -13,6 +13,8 @@ class AbstractShrinking(abc.ABC):
     """What every choice provides; `name` is what a user types."""
 
     name: ClassVar[str]
+    silent: bool = False
+    """Whether what is silent on the images of the probes goes too, which is exact on these alone."""
 
     @abc.abstractmethod
     def interval(self, epoch: int) -> int:
@@ -43,11 +45,16 @@ WHOLE = NoShrinking()
 
 @dataclass(frozen=True)
 class EverySteps(AbstractShrinking):
-    """Every so many steps, what was dead at all looks of the last `patience` steps goes."""
+    """Every so many steps, what was dead at all looks of the last `patience` steps goes.
+
+    Dead is what is constant for any image in the range of the data; with `silent` also what is constant on the `probe_images`
+    images, which is exact on these alone.
+    """
 
     name: ClassVar[str] = "every_steps"
     steps: int = 500
     patience: int = 0
+    silent: bool = False
 
     def __post_init__(self) -> None:
         require_whole("shrinking.steps", self.steps, 1)
@@ -64,11 +71,12 @@ class EverySteps(AbstractShrinking):
 
 @dataclass(frozen=True)
 class EveryEpochs(AbstractShrinking):
-    """Every so many epochs, what was dead at all looks of the last `patience` epochs goes."""
+    """Every so many epochs, what was dead at all looks of the last `patience` epochs goes; see `EverySteps`."""
 
     name: ClassVar[str] = "every_epochs"
     epochs: int = 1
     patience: int = 0
+    silent: bool = False
 
     def __post_init__(self) -> None:
         require_whole("shrinking.epochs", self.epochs, 1)

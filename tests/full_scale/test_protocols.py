@@ -39,6 +39,7 @@ VARIES: dict[str, set[str]] = {
     "vgg16": LAW,
     "vgg11_imagenet": LAW,
     "resnet": LAW,
+    "shrinking": {"regularizer.coupling", "shrinking", *(f"shrinking.{part}" for part in ("steps", "patience", "silent"))},
 }
 """Experiment → the fields that differ between its specs; where an experiment has several networks, between those of one."""
 ONE = {name: field for name, (field, *others) in VARIES.items() if not others}

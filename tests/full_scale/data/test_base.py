@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from full_scale.data.base import Examples
+from full_scale.data.files.decoding import DEVIATION, MEAN, ImageFiles
 
 EXAMPLES = Examples(torch.arange(24.0).reshape(6, 1, 2, 2), torch.arange(6))
 
@@ -33,6 +35,13 @@ def test_batches_are_made_when_they_are_asked_for_and_in_order() -> None:
     assert asked == [0, 1]
     assert (labels.tolist(), second.tolist()) == ([0, 5], [1, 5])
     assert torch.equal(images, EXAMPLES.images[[0, 5]])
+
+
+def test_bounds_hold_every_value_that_an_image_may_have() -> None:
+    assert [end.tolist() for end in EXAMPLES.bounds()] == [[0.0], [23.0]]
+    low, high = ImageFiles(Path(), np.array([b"unread.png"]), torch.zeros(1, dtype=torch.int64), 8).bounds()
+    torch.testing.assert_close(low, -torch.tensor(MEAN) / torch.tensor(DEVIATION))
+    torch.testing.assert_close(high, (1 - torch.tensor(MEAN)) / torch.tensor(DEVIATION))
 
 
 def test_a_crop_changes_nothing_in_memory() -> None:
