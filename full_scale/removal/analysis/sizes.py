@@ -22,7 +22,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from full_scale.removal.analysis.graph import Inputs, in_plain_order, quiet, structural_copy
 from full_scale.removal.analysis.untouched import untouched
 
-FREE = ("size", "groups", "stride")
+FREE = ("size", "groups", "stride", "C", "group")
 """Arguments that state sizes of channels; what follows from these is seen in the graph for one size."""
 
 SIZES_TRIED = (*range(1, 65), *range(67, 600, 7))

@@ -80,6 +80,9 @@ class Steps(nn.Module):
 NORMS = {
     "without running statistics": lambda: Chain(middle(nn.BatchNorm2d(8, track_running_stats=False))),
     "instance norm": lambda: dead_scales(Chain(middle(nn.InstanceNorm2d(8, affine=True)))),
+    "instance norm with running statistics": lambda: dead_scales(
+        Chain(middle(nn.InstanceNorm2d(8, affine=True, track_running_stats=True)))
+    ),
     "instance norm without affine": lambda: Chain(middle(nn.InstanceNorm2d(8))),
     "a group that is dead": lambda: dead_scales(Chain(middle(nn.GroupNorm(2, 8))), dead=4),
     "a group that is dead, in groups": lambda: dead_scales(Chain(middle(nn.GroupNorm(4, 8), groups=4)), 0.0, dead=4),

@@ -132,9 +132,9 @@ def reflected(tracker: Tracker, node: fx.Node) -> Channels | None:
     """The channels after a border of repeated or mirrored values, along other axes than that of the channels."""
     found = followed(tracker, node)
     axes = len(argument(node, "padding") or argument(node, "pad")) // 2
-    if found is None or found.axis >= len(shape(node)) - axes or (found.values.pattern != 0).any():
+    if found is None or found.axis >= len(shape(node)) - axes:
         return unknown(tracker, node)
-    return found
+    return found.with_values(_rearranged(tracker, node, found.values))
 
 
 def part(tracker: Tracker, node: fx.Node) -> Channels | None:
