@@ -32,8 +32,8 @@ class Frozen(nn.Module):
             self.register_buffer(name, torch.full((channels,), value))
 
     def forward(self, x):
-        scale = self.weight.reshape(1, -1, 1, 1) * (self.running_var.reshape(1, -1, 1, 1) + 1e-5).rsqrt()
-        return x * scale + (self.bias.view(1, -1, 1, 1) - self.running_mean[:, None, None] * scale)
+        scale = self.weight[None, :, None, None] * (self.running_var.unsqueeze(1)[..., None] + 1e-5).rsqrt()
+        return x * scale + (self.bias[:, None, None] - self.running_mean[:, None, None] * scale)
 
 
 class Tokens(nn.Module):

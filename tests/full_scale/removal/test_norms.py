@@ -159,3 +159,63 @@ def test_dead_features_that_a_recurrent_layer_reads_go(name, shift):
     again = shrink(smaller, IMAGES.double())[0]
     assert width(again) == width(smaller)
     assert not report.features["reason"].str.startswith(REFUSED).any()
+
+
+class Attention(nn.Module):
+    """Attention of one head on tokens, `written` out or by torch; with a `mask` the first token sees nothing."""
+
+    def __init__(self, written=False, mask=False):
+        super().__init__()
+        self.query, self.key, self.value = (nn.Linear(8, 6) for _ in range(3))
+        self.norm, self.out, self.written, self.mask = nn.LayerNorm(8), nn.Linear(6, 8), written, mask
+
+    def forward(self, x):
+        tokens = self.norm(x.flatten(2).transpose(1, 2))
+        query, key, value = self.query(tokens), self.key(tokens), self.value(tokens)
+        if self.written:
+            found = (query @ key.transpose(1, 2) / 6**0.5).softmax(2) @ value
+        else:
+            allowed = (torch.arange(tokens.shape[1], device=x.device) > 0)[:, None] if self.mask else None
+            found = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=allowed)
+        return x + self.out(found).transpose(1, 2).unflatten(2, (12, -1))
+
+
+class Heads(nn.Module):
+    """Attention of four heads that are an axis from the start."""
+
+    def __init__(self):
+        super().__init__()
+        self.parts = nn.ModuleList(nn.Conv2d(8, 4, 1) for _ in range(3))
+        self.out = nn.Conv2d(4, 8, 1)
+
+    def forward(self, x):
+        found = nn.functional.scaled_dot_product_attention(*(part(x) for part in self.parts))
+        return x + self.out(found)
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.5])
+@pytest.mark.parametrize("options", [{}, {"written": True}, {"mask": True}], ids=str)
+def test_dead_values_of_attention_go(options, shift):
+    network = with_dead(lambda: Chain(Attention(**options))).double()
+    with torch.no_grad():
+        for part in (network.body.value, network.body.key):
+            part.weight[:DEAD], part.bias[:DEAD] = 0, shift
+    smaller, report = shrink(network, IMAGES[:1].double())
+    assert smaller.body.value.out_features == (6 if options and shift else 6 - DEAD)
+    assert smaller.body.key.out_features == 6
+    assert not report.features["reason"].str.startswith(REFUSED).any()
+    for images in (IMAGES, 100 * torch.randn(1, 3, 12, 12)):
+        assert gap(network, smaller, images) <= 1e-10
+
+
+@pytest.mark.parametrize("dead", [(0,), (2,), (0, 1, 2)])
+def test_heads_go_where_queries_keys_and_values_are_dead(dead):
+    network = with_dead(lambda: Chain(Heads())).double()
+    with torch.no_grad():
+        for part in dead:
+            network.body.parts[part].weight[0] = 0
+    smaller, report = shrink(network, IMAGES[:1].double())
+    assert smaller.body.parts[0].out_channels == (4 if dead == (0,) else 3)
+    assert not report.features["reason"].str.startswith(REFUSED).any()
+    for images in (IMAGES, 100 * torch.randn(1, 3, 12, 14)):
+        assert gap(network, smaller, images) <= 1e-10
