@@ -181,7 +181,7 @@ class _Recorder:
         if func is ATEN.detach_.default:
             return args[0]
         seen = func is not ATEN.lift_fresh.default or self.functions.depth  # else a maker of old, to which anything may be given
-        if not isinstance(func, torch._ops.OpOverload) or _hides(func) or not seen:
+        if not isinstance(func, torch._ops.OpOverload) or (_hides(func) and not _takes_by_number(func, args)) or not seen:
             raise NotRecorded
         if func is ATEN.batch_norm.default:
             return self._norm(func, args, kwargs)
@@ -260,6 +260,11 @@ def _hides(func: torch._ops.OpOverload) -> bool:
     name = func._schema.name.partition("::")[2]
     tags = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape, torch.Tag.inplace_view}
     return name.startswith(HIDING) or bool(tags & set(func.tags)) or any(part.is_out for part in func._schema.arguments)
+
+
+def _takes_by_number(func: torch._ops.OpOverload, args: Any) -> bool:
+    """Whether an operation takes what tensors of whole numbers count, so that sizes alone say how much that is."""
+    return func is ATEN.index.Tensor and all(part is None or part.dtype not in (torch.bool, torch.uint8) for part in args[1])
 
 
 @functools.cache
