@@ -20,7 +20,8 @@ from full_scale.removal.analysis.values import INFINITY, Values
 InputRange = tuple[float | Tensor, float | Tensor]
 """The smallest and the largest value of the inputs, one number each or one a channel."""
 
-NORMS = {"_native_batch_norm_legit_no_training", "_native_batch_norm_legit", "instance_norm", "group_norm"}
+OWN_STATISTICS = {"_native_batch_norm_legit", "instance_norm", "group_norm"}
+NORMS = OWN_STATISTICS | {"_native_batch_norm_legit_no_training"}
 AFFINE = {"add", "sub", "mul", "div"}
 FOLLOWING = UNARY | NORMS | {"prelu", "clone", "dropout", "alias", "contiguous", "getitem"}
 """Operations that belong to the layer before them, if they alone read it."""
@@ -145,6 +146,8 @@ def _chain(tracker: Tracker, node: fx.Node) -> list[fx.Node]:
     while True:
         readers = list(chain[-1].users)
         if len(readers) != 1 or not _follows(tracker, readers[0], chain[-1]):
+            return chain
+        if operation(readers[0]) in OWN_STATISTICS and any(operation(part) in NORMS for part in chain):
             return chain
         after, before = tracker.state(readers[0]), tracker.state(chain[-1])
         if after is None or before is None or after.axis != before.axis or readers[0] in chain:

@@ -141,6 +141,8 @@ class _Recorder:
         self.names: dict[str, str] = {}
         self.tensors: dict[str, Tensor] = {}
         self.fixed = set[int]()
+        self.numbers = set[fx.Node]()  # what is computed from nothing but numbers in the code
+        self.plain = set[int]()  # memory that nothing else was written to
         self.nodes: Any = WeakTensorKeyDictionary()
         self.given: dict[int, fx.Node] = {}
         for name, tensor in [*network.named_parameters(), *network.named_buffers()]:
@@ -151,6 +153,7 @@ class _Recorder:
         """A node for a tensor that is there before the run."""
         node = self.graph.placeholder(name)
         node.meta["val"] = _without_numbers(tensor)
+        self.numbers |= {node} if name == "constant" else set()
         self.tensors[node.name] = tensor
         self.given[id(tensor)] = node
         self.fixed.add(_memory(tensor))
@@ -169,6 +172,8 @@ class _Recorder:
         if not isinstance(value, Tensor):
             return value
         found = self.given.get(id(value)) or self.nodes.get(value)
+        if found is None and value in self.nodes and _memory(value) in self.plain:
+            found = self.nodes[value] = self.placeholder("constant", value.clone())
         if found is None and id(value) in self.others and value not in self.nodes:
             found = self.placeholder("constant", value)
         if found is None:
@@ -181,7 +186,7 @@ class _Recorder:
         if func is ATEN.detach_.default:
             return args[0]
         seen = func is not ATEN.lift_fresh.default or self.functions.depth  # else a maker of old, to which anything may be given
-        if not isinstance(func, torch._ops.OpOverload) or _hides(func) or not seen:
+        if not isinstance(func, torch._ops.OpOverload) or (_hides(func) and not _takes_by_number(func, args)) or not seen:
             raise NotRecorded
         if func is ATEN.batch_norm.default:
             return self._norm(func, args, kwargs)
@@ -212,7 +217,8 @@ class _Recorder:
         for other in list(self.nodes):
             if other is not target and _memory(other) == memory:
                 self.nodes[other] = None
-        self._put(functional, given, target)
+        node = self._put(functional, given, target)
+        (self.plain.add if node in self.numbers else self.plain.discard)(memory)
         return found
 
     def _norm(self, func: Any, args: Any, kwargs: Any) -> Tensor:
@@ -227,11 +233,14 @@ class _Recorder:
         self._put(form, given, (found, statistics, statistics.clone()))
         return found
 
-    def _put(self, func: Any, given: Any, found: Any) -> None:
+    def _put(self, func: Any, given: Any, found: Any) -> fx.Node:
         args, kwargs = given
         node = self.graph.create_node("call_function", func, args, kwargs, func._schema.name.rpartition("::")[2])
         node.meta["nn_module_stack"] = {"": (self.path[-1], None)} if self.path else {}
         node.meta["val"] = _without_numbers(found)
+        random = torch.Tag.nondeterministic_seeded in func.tags
+        if _is_filled(func) or (self.numbers.issuperset(node.all_input_nodes) and not random):
+            self.numbers.add(node)
         if isinstance(found, Tensor):
             self.nodes[found] = node
         elif isinstance(found, list | tuple):
@@ -240,6 +249,7 @@ class _Recorder:
                     piece = self.graph.call_function(operator.getitem, (node, number))
                     piece.meta |= {**node.meta, "val": node.meta["val"][number]}
                     self.nodes[part] = piece
+        return node
 
 
 def _memory(tensor: Tensor) -> int:
@@ -260,6 +270,17 @@ def _hides(func: torch._ops.OpOverload) -> bool:
     name = func._schema.name.partition("::")[2]
     tags = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape, torch.Tag.inplace_view}
     return name.startswith(HIDING) or bool(tags & set(func.tags)) or any(part.is_out for part in func._schema.arguments)
+
+
+def _takes_by_number(func: torch._ops.OpOverload, args: Any) -> bool:
+    """Whether an operation takes what tensors of whole numbers count, so that sizes alone say how much that is."""
+    return func is ATEN.index.Tensor and all(part is None or part.dtype not in (torch.bool, torch.uint8) for part in args[1])
+
+
+@functools.cache
+def _is_filled(func: torch._ops.OpOverload) -> bool:
+    """Whether an operation makes a tensor of one number, and takes its size or type from another tensor at most."""
+    return func._schema.name.rpartition("::")[2] in ("new_zeros", "new_ones", "zeros_like", "ones_like")
 
 
 @functools.cache

@@ -23,7 +23,7 @@ from torch.utils._pytree import tree_leaves
 from full_scale.removal.analysis.graph import Inputs, in_plain_order, quiet, structural_copy
 from full_scale.removal.analysis.untouched import untouched
 
-FREE = ("size", "groups", "stride")
+FREE = ("size", "groups", "stride", "C", "group")
 """Arguments that state sizes of channels; what follows from these is seen in the graph for one size."""
 
 CUTTING = (

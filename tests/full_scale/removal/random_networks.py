@@ -22,7 +22,35 @@ ACTIVATIONS = (
     nn.Hardsigmoid,
     nn.Softplus,
 )
+
+
+class Frozen(nn.Module):
+    """BatchNorm with fixed statistics as plain arithmetic."""
+
+    def __init__(self, channels):
+        super().__init__()
+        for name, value in (("weight", 1.0), ("bias", 0.0), ("running_mean", 0.0), ("running_var", 1.0)):
+            self.register_buffer(name, torch.full((channels,), value))
+
+    def forward(self, x):
+        scale = self.weight[None, :, None, None] * (self.running_var.unsqueeze(1)[..., None] + 1e-5).rsqrt()
+        return x * scale + (self.bias[:, None, None] - self.running_mean[:, None, None] * scale)
+
+
+class Tokens(nn.Module):
+    """A perceptron on the channels of each position, after LayerNorm or RMSNorm."""
+
+    def __init__(self, channels, hidden, norm, activation):
+        super().__init__()
+        self.norm, self.activation = norm, activation
+        self.up, self.down = nn.Linear(channels, hidden), nn.Linear(hidden, channels)
+
+    def forward(self, x):
+        return x + self.down(self.activation(self.up(self.norm(x.permute(0, 2, 3, 1))))).permute(0, 3, 1, 2)
+
+
 SHIFTS = (-1.0, 0.0, 0.5, None)
+NORMS = nn.BatchNorm1d | nn.BatchNorm2d | Frozen
 SHARES = (0.0, 0.1, 0.3, 0.6, 1.0)
 
 
@@ -81,7 +109,14 @@ class RandomNetwork(nn.Module):
 
     def norm(self, source):
         channels, pixels = self.tensors[source]
-        return self.module(nn.BatchNorm2d(channels, affine=self.random.random() < 0.9), source, channels, pixels)
+        affine = self.random.random() < 0.9
+        kinds = [lambda: nn.BatchNorm2d(channels, affine=affine)] * 6 + [lambda: Frozen(channels)]
+        if pixels > 1:
+            kinds += [
+                lambda: nn.BatchNorm2d(channels, track_running_stats=False),
+                lambda: nn.GroupNorm(1 if channels % 2 else self.random.choice((1, 2, channels // 2)), channels),
+            ]
+        return self.module(self.random.choice(kinds)(), source, channels, pixels)
 
     def activation(self, source):
         channels, pixels = self.tensors[source]
@@ -221,10 +256,25 @@ class RandomNetwork(nn.Module):
         )
         self.add(self.random.choice(functions), (source,), channels, pixels)
 
+    def tokens(self):
+        source = self.any()
+        channels, pixels = self.tensors[source]
+        norm = self.random.choice((nn.LayerNorm, nn.RMSNorm))(channels)
+        part = Tokens(channels, self.random.choice((6, 10)), norm, self.random.choice(ACTIVATIONS)())
+        self.module(part, source, channels, pixels)
+
+    def reused(self):
+        """A part once more, on another tensor of the size that it is made for."""
+        source, number = self.any(), self.random.randrange(1, len(self.tensors))
+        function, inputs = self.program[number - 1]
+        if isinstance(function, int) and self.tensors[inputs[0]] == self.tensors[source]:
+            self.add(function, (source,), *self.tensors[number])
+
     STEPS = (
         *(plain, plain, plain, plain, plain, preactivated, grouped, residual, residual),
         *(gated, joined, joined, pooled, enlarged, bordered, scaled, cut),
         *(crossed, shuffled, chosen),
+        *(tokens, reused, reused, reused),
     )
 
     def head(self, source):
@@ -263,11 +313,15 @@ class RandomNetwork(nn.Module):
 def kill(network, chance, shares=SHARES, shifts=SHIFTS):
     """Gives each BatchNorm random statistics and a random share of scales 0; sometimes weights of a convolution too."""
     for part in network.modules():
-        if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d):
+        if isinstance(part, nn.GroupNorm):
+            dead = (torch.rand(part.num_groups) < chance.choice(shares)).repeat_interleave(len(part.weight) // part.num_groups)
+            part.weight.uniform_(0.5, 1.5).masked_fill_(dead, 0)
+            part.bias.normal_(0, 0.3).masked_fill_(dead, chance.choice(shifts) or 0.25)
+        if isinstance(part, NORMS) and part.running_mean is not None:
             part.running_mean.normal_(0, 0.2)
             part.running_var.uniform_(0.5, 1.5)
-        if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d) and part.affine:
-            dead, shift = torch.rand(part.num_features) < chance.choice(shares), chance.choice(shifts)
+        if isinstance(part, NORMS) and part.weight is not None:
+            dead, shift = torch.rand(len(part.weight)) < chance.choice(shares), chance.choice(shifts)
             part.weight.uniform_(0.5, 1.5).masked_fill_(dead, 0)
             part.bias.normal_(0, 0.3)
             if shift is not None:

@@ -15,6 +15,8 @@ from full_scale.removal.analysis.running import each_value
 from full_scale.removal.retracing import _arguments, _shapes
 from tests.full_scale.removal.random_networks import RandomNetwork
 from tests.full_scale.removal.structures import LEFT_ALONE, STRUCTURES, WIDTH_IN_CODE, Chain, block, with_dead
+from tests.full_scale.removal.test_norms import NORMS, RECURRENT
+from tests.full_scale.removal.test_shared import USES
 
 IMAGES = torch.randn(2, 3, 12, 12, generator=torch.Generator().manual_seed(1))
 COPIES = ("clone", "alias", "detach", "_assert_tensor_metadata")
@@ -24,9 +26,12 @@ ONES = np.ones((8, 1, 1), np.float32)
 FLAGS = ("cudnn_enable", "cudnn_enabled")
 
 ALIKE = ("dilated, strided", "flattened", "convolution bias", "average pool, border not counted", "norm without affine")
+OTHERS = {"siamese": USES["siamese"][0], "LSTM": RECURRENT["LSTM"]} | {
+    name: NORMS[name] for name in ("a group that is dead", "without running statistics")
+}
 NETWORKS = {
     name: build
-    for name, build in (STRUCTURES | LEFT_ALONE | WIDTH_IN_CODE).items()
+    for name, build in (STRUCTURES | LEFT_ALONE | WIDTH_IN_CODE | OTHERS).items()
     if name not in ALIKE and not name.startswith("activation")
 } | {f"random {number}": functools.partial(RandomNetwork, number) for number in range(2)}
 """Each kind of graph once."""
@@ -62,7 +67,7 @@ def test_one_run_shows_what_export_does(name):
     assert found is not None
     assert found.recorded
     assert found.reads_sizes or name not in ("Wide", "Padded", "all columns at this size", "shuffled", "hard-coded")
-    assert found.reads_sizes <= (name in WIDTH_IN_CODE or name in LEFT_ALONE or name.startswith("random"))
+    assert found.reads_sizes <= (name in WIDTH_IN_CODE | LEFT_ALONE | OTHERS or name.startswith("random"))
     assert listed(found) == listed(exported(network, (IMAGES,)))
 
 
@@ -110,6 +115,13 @@ def on_a_part(x, network):
     return whole
 
 
+def on_a_map_and_from_the_image(x, network):
+    known = x.new_zeros(12, 12)
+    known[:3] = 1
+    known[3:] = x[0, 0, 3:]
+    return x + known
+
+
 def caught(x, network):
     try:
         return x * x.max().item()
@@ -129,7 +141,7 @@ NOT_SHOWN = {
     **{
         function.__name__: function
         for function in (
-            *(through_a_list, from_numbers_of_tensors, in_numpy, on_a_part, caught),
+            *(through_a_list, from_numbers_of_tensors, in_numpy, on_a_part, on_a_map_and_from_the_image, caught),
             *(on_a_parameter, on_the_data_of_a_parameter, on_a_constant),
         )
     },
@@ -151,7 +163,21 @@ def in_place(x, network):
     return functional.relu(x, inplace=True).transpose(1, 2).view(len(x), 8, 12, 12)
 
 
+def on_a_map(x, network):
+    known = x.new_zeros(12, 12)
+    for row in range(3):
+        known[row, row:] = row + 1
+        known[:, :row] += known[0, 0]
+    return x * known + known.view(-1)[:12]
+
+
+def by_number(x, network):
+    return x * network.known[torch.tensor([1, 0, 2, 3, 4, 5, 6, 7])]
+
+
 SHOWN = {
+    "map": on_a_map,
+    "by number": by_number,
     "in place": in_place,
     "constant": lambda x, network: x * network.known * torch.tensor(0.5),
 }

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from full_scale.removal.analysis.operations import (
+    attention,
     choices,
     contractions,
     norms,
@@ -39,6 +40,8 @@ OPERATIONS: dict[str, Operation] = {
     **dict.fromkeys(("_native_batch_norm_legit", "instance_norm"), norms.own_statistics),
     **dict.fromkeys(("lstm", "gru", "rnn_tanh", "rnn_relu"), recurrent.layers),
     **dict.fromkeys(("lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell"), recurrent.cell),
+    "scaled_dot_product_attention": attention.attention,
+    **dict.fromkeys(("matmul", "bmm"), attention.product),
     "group_norm": norms.group_norm,
     **dict.fromkeys(("layer_norm", "rms_norm"), norms.layer_norm),
     **dict.fromkeys(

@@ -53,6 +53,8 @@ def _shifts(scale: Tensor, shift: Tensor, silent: Tensor) -> Values:
 
 def own_statistics(tracker: Tracker, node: fx.Node) -> list[Channels | None]:
     """The channels after a normalization of each by its own mean and variance: scale 0, or 0 coming in, make the shift."""
+    if argument(node, "use_input_stats") is False and argument(node, "running_mean") is not None:
+        return batch_norm(tracker, node)
     found, places = followed(tracker, node), min(1, len(shape(source(node))) - 1)
     parts = [argument(node, name) for name in ("weight", "bias")]
     plain = argument(node, "running_mean") is None and all(part is None or tracker.holds(part) for part in parts)

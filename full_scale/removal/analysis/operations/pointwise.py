@@ -167,7 +167,7 @@ class _Operand:
 
 def _operand(tracker: Tracker, side: Any, right: int, count: int) -> _Operand | None:
     if isinstance(side, int | float):
-        number = torch.full((count,), float(side)).double()
+        number = torch.full((count,), float(side), dtype=torch.float64)
         return _Operand(Values.bounded(number, number)) if math.isfinite(side) else None
     if tracker.holds(side) and tracker.state(side) is None:
         return _parameter(tracker, side, right, count)
