@@ -15,16 +15,16 @@ from torch import Tensor, nn
 from full_scale.models.parts.wrappers import run_eagerly, uncompiled
 from full_scale.removal.analysis.channels import Tracker
 from full_scale.removal.analysis.computed import computed, made_plain
-from full_scale.removal.analysis.constants import InputRange
+from full_scale.removal.analysis.constants import InputRange, analyse
 from full_scale.removal.analysis.graph import quiet, require_usable
 from full_scale.removal.analysis.untouched import untouched
-from full_scale.removal.assessment import SILENT, Assessment, Evidence, assess, feature_table
+from full_scale.removal.assessment import SILENT, Assessment, Evidence, assess, feature_table, traced_alike
 from full_scale.removal.costs import costs
 from full_scale.removal.notes import notes
 from full_scale.removal.plan import Plan, Selection, make_plan
 from full_scale.removal.proof import Proof
 from full_scale.removal.report import Audit, Report, difference_table
-from full_scale.removal.selection import select
+from full_scale.removal.selection import select, select_in_order
 from mechanisms.validation import UserError, require, require_above, require_whole
 
 REFUSED = "the network's own code does not stand its removal"
@@ -181,12 +181,18 @@ def _that_runs(proof: Proof, tracker: Tracker, multiple_of: int, only: np.ndarra
 
     def tried(banned: dict[int, str]) -> tuple[Selection, Plan, str | None]:
         """What can go but for the banned, and why the code does not stand it, also not with other sizes in attributes."""
-        selection = select(tracker, multiple_of=multiple_of, only=only, banned=stays | banned)
+        selection = select_in_order(tracker, analysed, multiple_of=multiple_of, only=only, banned=stays | banned)
         plans = [make_plan(tracker, selection, with_sizes=with_sizes) for with_sizes in (False, True)]
         problem = problem_of(selection, plans[0])
         if problem is not None and plans[1].sizes and problem_of(selection, plans[1]) is None:
             return selection, plans[1], None
         return selection, plans[0], problem
+
+    def analysed(plan: Plan) -> Tracker | None:
+        try:
+            return analyse(traced_alike(tracker.traced, proof.smaller(plan), proof.assessment.example))
+        except UserError:
+            return None
 
     def problem_of(selection: Selection, plan: Plan) -> str | None:
         return proof.problem(plan) or proof.problem_of_code(plan, tracker, selection)

@@ -204,6 +204,17 @@ class RandomNetwork(nn.Module):
         elif pixels % 2 == 0 and channels <= 8:
             self.module(nn.PixelUnshuffle(2), source, 4 * channels, pixels // 2)
 
+    def mixed(self):
+        """One channel of each half in turn."""
+        source = self.any()
+        channels, pixels = self.tensors[source]
+        functions = (
+            lambda x: F.channel_shuffle(x, 2),
+            lambda x: x.view(len(x), 2, -1, *x.shape[2:]).transpose(1, 2).reshape(x.shape),
+        )
+        if channels % 2 == 0:
+            self.add(self.random.choice(functions), (source,), channels, pixels)
+
     def chosen(self):
         """Numbers chosen, moved or compared in each channel alone."""
         source = self.any()
@@ -224,7 +235,7 @@ class RandomNetwork(nn.Module):
     STEPS = (
         *(plain, plain, plain, plain, plain, preactivated, grouped, residual, residual),
         *(gated, joined, joined, pooled, enlarged, bordered, scaled, cut),
-        *(crossed, shuffled, chosen),
+        *(crossed, shuffled, mixed, chosen),
     )
 
     def head(self, source):
