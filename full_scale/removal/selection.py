@@ -92,7 +92,7 @@ def _fewest_kept(
     removable[[component for component, reason in selection.reasons.items() if reason == KEPT_EQUAL]] = True
     lengths = [length(tracker, components, cluster) for cluster in mixed]
     lost = [_most(tracker, components, removable & cluster, cluster, size) for cluster, size in zip(mixed, lengths, strict=True)]
-    failed = 0
+    failed, ran = 0, False
     while any(lost):
         smaller = analysed(_narrowed(tracker, components, mixed, lengths, lost))
         found = None if smaller is None else kinds(tracker, components, smaller)
@@ -100,11 +100,12 @@ def _fewest_kept(
             failed += 1
             lost = [max(0, number - failed) for number in lost]
             continue
+        ran = True
         fewer = [_fewer(cluster, removable, found, number) for cluster, number in zip(mixed, lost, strict=True)]
         if fewer == lost:
             return _stay(selection, mixed, removable, found)
         lost = fewer
-    if failed:
+    if failed and not ran:
         return None
     return dict.fromkeys(np.flatnonzero(np.any(mixed, axis=0) & removable).tolist(), KEPT_EQUAL)
 

@@ -26,7 +26,7 @@ OPERATIONS: dict[str, Operation] = {
     "masked_fill": choices.masked_fill,
     "prelu": pointwise.prelu,
     **dict.fromkeys(("_native_batch_norm_legit_no_training", "_native_batch_norm_legit"), pointwise.batch_norm),
-    **dict.fromkeys(("clone", "alias", "detach", "contiguous", "dropout", "_to_copy", "lift_fresh_copy"), pointwise.same),
+    **dict.fromkeys(("clone", "alias", "detach", "contiguous", "dropout", "_to_copy", "type_as", "lift_fresh_copy"), pointwise.same),
     **dict.fromkeys(("view", "reshape", "_unsafe_view", "flatten", "unflatten"), shapes.view),
     **dict.fromkeys(("permute", "transpose", "unsqueeze", "squeeze"), shapes.moved),
     "expand": shapes.expanded,
