@@ -176,54 +176,65 @@ def remove(
     return Removal(smaller, report, plan)
 
 
-def _that_runs(proof: Proof, tracker: Tracker, multiple_of: int, only: np.ndarray | None) -> tuple[Selection, Plan]:
-    """The largest selection that the network's own code stands: what fixes sizes in code is found and left alone."""
+class _Trials:
+    """What a network's own code makes of removals."""
 
-    def tried(banned: dict[int, str]) -> tuple[Selection, Plan, str | None]:
-        """What can go but for the banned, and why the code does not stand it, also not with other sizes in attributes."""
-        selection = select_in_order(tracker, analysed, multiple_of=multiple_of, only=only, banned=stays | banned)
-        plans = [make_plan(tracker, selection, with_sizes=with_sizes) for with_sizes in (False, True)]
-        problem = problem_of(selection, plans[0])
-        if problem is not None and plans[1].sizes and problem_of(selection, plans[1]) is None:
+    def __init__(self, proof: Proof, tracker: Tracker, multiple_of: int, only: np.ndarray | None) -> None:
+        self.proof, self.tracker = proof, tracker
+        self.options = {"multiple_of": multiple_of, "only": only}
+
+    def tried(self, banned: dict[int, str], *, whole: bool = True) -> tuple[Selection, Plan, str | None]:
+        """What can go but for the banned, and why the code does not stand it, also not with other sizes in attributes.
+
+        Unless `whole`, only the numbers are looked at, which takes less time.
+        """
+        selection = select_in_order(self.tracker, self._analysed, banned=banned, **self.options)
+        plans = [make_plan(self.tracker, selection, with_sizes=with_sizes) for with_sizes in (False, True)]
+        problem = self._problem(selection, plans[0], whole)
+        if problem is not None and plans[1].sizes and self._problem(selection, plans[1], whole) is None:
             return selection, plans[1], None
         return selection, plans[0], problem
 
-    def analysed(plan: Plan) -> Tracker | None:
+    def _problem(self, selection: Selection, plan: Plan, whole: bool) -> str | None:
+        return self.proof.problem(plan) or (self.proof.problem_of_code(plan, self.tracker, selection) if whole else None)
+
+    def _analysed(self, plan: Plan) -> Tracker | None:
         try:
-            return analyse(traced_alike(tracker.traced, proof.smaller(plan), proof.assessment.example))
+            return analyse(traced_alike(self.tracker.traced, self.proof.smaller(plan), self.proof.assessment.example))
         except UserError:
             return None
 
-    def problem_of(selection: Selection, plan: Plan) -> str | None:
-        return proof.problem(plan) or proof.problem_of_code(plan, tracker, selection)
 
-    stays: dict[int, str] = {}
-    selection, plan, problem = tried({})
+def _that_runs(proof: Proof, tracker: Tracker, multiple_of: int, only: np.ndarray | None) -> tuple[Selection, Plan]:
+    """The largest selection that the network's own code stands: what fixes sizes in code is found and left alone."""
+    trials = _Trials(proof, tracker, multiple_of, only)
+    selection, plan, problem = trials.tried({})
     if problem is None:
         return selection, plan
     if proof.problem(Plan({}, {}, {}, {}, {})) is not None:
         raise UserError(
             "the network puts out other numbers when it is run again, so nothing can be proved: make it deterministic"
         )
-    stays = {int(c): selection.reasons[int(c)] for c in np.flatnonzero(~selection.removed)}
-    wanted, groups = selection.removed, _groups(tracker, selection)
+    banned = {int(c): selection.reasons[int(c)] for c in np.flatnonzero(~selection.removed)}
+    wanted, groups = np.flatnonzero(selection.removed).tolist(), _groups(tracker, selection)
 
-    def culprits(suspects: list[list[int]]) -> dict[int, str]:
+    def culprits(suspects: list[list[int]], whole: bool) -> dict[int, str]:
         allowed = {component for group in suspects for component in group}
-        others = {int(c): REFUSED for c in np.flatnonzero(wanted) if int(c) not in allowed}
-        *_, found = tried(others)
-        if found is None:
+        others = {component: REFUSED for component in wanted if component not in allowed}
+        *_, found = trials.tried({**others, **banned}, whole=whole)
+        if found is None or not suspects:
             return {}
         if len(suspects) == 1:
             return dict.fromkeys(suspects[0], f"{REFUSED} ({found})")
         half = len(suspects) // 2
-        return culprits(suspects[:half]) | culprits(suspects[half:])
+        return culprits(suspects[:half], whole) | culprits(suspects[half:], whole)
 
-    banned = culprits(groups)
-    selection, plan, problem = tried(banned)
-    if problem is not None:
-        raise UserError(f"the network's own code does not stand the removal of any layer's features: {problem}")
-    return selection, plan
+    for whole in (False, True):
+        banned |= culprits([group for group in groups if not banned.keys() >= {*group}], whole)
+        selection, plan, problem = trials.tried(banned)
+        if problem is None:
+            return selection, plan
+    raise UserError(f"the network's own code does not stand the removal of any layer's features: {problem}")
 
 
 def _groups(tracker: Tracker, selection: Selection) -> list[list[int]]:
