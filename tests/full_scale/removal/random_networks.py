@@ -226,7 +226,7 @@ class RandomNetwork(nn.Module):
             lambda x: x * x.sum((2, 3), keepdim=True) / 50,
             lambda x: x.flip((1, 3)).roll(1, 2),
             lambda x: x / (1 + x.norm(dim=(2, 3), keepdim=True)),
-            lambda x: F.softshrink(x, 0.2) / (1 + x.std((2, 3), keepdim=True)),
+            lambda x: F.softshrink(x, 0.2) / (1 + x.std((2, 3), correction=0, keepdim=True)),
             lambda x: F.max_pool2d(F.pad(x, (1, 1, 1, 1), value=-math.inf), 3, 1),
             lambda x: F.avg_pool2d(F.pad(x, (1, 1, 1, 1), value=0.5), 3, 1),
         )

@@ -7,9 +7,9 @@ from full_scale.removal import shrink
 from full_scale.removal.shrinking import REFUSED
 from tests.full_scale.removal.random_networks import RandomNetwork
 
-BATCHES = 10
-GRAPHS = 5
-"""Networks in each of the batches: 50 in all."""
+BATCHES = 8
+GRAPHS = 4
+"""Networks in each of the batches: 32 in all."""
 
 
 @torch.no_grad()
