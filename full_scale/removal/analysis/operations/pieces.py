@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
+import numpy as np
 import torch
 from torch import fx
 
@@ -56,7 +57,12 @@ def split(tracker: Tracker, node: fx.Node) -> list[Channels | None]:
 
 
 def _stretch(found: Channels, start: int, end: int) -> Channels:
-    return Channels(found.axis, found.units[start:end], found.values.each(lambda vector: vector[start:end]))
+    return Channels(found.axis, found.units[start:end], _of_whole_maps(found).each(lambda vector: vector[start:end]))
+
+
+def _of_whole_maps(found: Channels) -> Values:
+    """The values, with maps only of channels of their own: the positions of one on an axis may not stay together."""
+    return found.values if len(np.unique(found.units)) == len(found.units) else found.values.without_patterns()
 
 
 def gated_linear_unit(tracker: Tracker, node: fx.Node) -> Channels | None:
@@ -111,7 +117,7 @@ def channel_shuffle(tracker: Tracker, node: fx.Node) -> Channels | None:
 
 def _shuffled(tracker: Tracker, found: Channels, groups: int) -> Channels:
     order = tracker.shuffle(found.units, groups)
-    return Channels(found.axis, found.units[order], found.values.each(lambda vector: vector[torch.from_numpy(order)]))
+    return Channels(found.axis, found.units[order], _of_whole_maps(found).each(lambda vector: vector[torch.from_numpy(order)]))
 
 
 def shuffled_by_views(tracker: Tracker, node: fx.Node, found: Channels) -> bool:
