@@ -12,6 +12,7 @@ from torch.nn.modules.conv import _ConvNd
 
 from full_scale.removal.analysis.channels import Reader, Stated, Tracker
 from full_scale.removal.analysis.graph import argument, module_of, operation, shape
+from full_scale.removal.analysis.reordering import Key
 from full_scale.removal.analysis.values import UNIFORM
 
 
@@ -24,10 +25,18 @@ class Selection:
     reasons: dict[int, str]
     carriers: dict[str, dict[int, int]] = field(default_factory=dict)
     """Weight that reads channels → index of a removed channel → index of the kept one that carries its constant."""
+    orders: dict[Key, np.ndarray] = field(default_factory=dict)
+    """Where channels change places: axis → the old index at each new one."""
 
     def goes(self, units: np.ndarray) -> np.ndarray:
         """Whether each of these channels goes."""
         return np.asarray(self.removed[self.components[units]])
+
+    def kept(self, units: np.ndarray, key: Key) -> np.ndarray | None:
+        """The indices of the channels that stay, in their new order; None if all do, in the old one."""
+        goes = self.goes(units)
+        order = self.orders.get(key, np.flatnonzero(~goes))
+        return None if np.array_equal(order, np.arange(len(goes))) else order
 
     def keep(self, component: int, reason: str) -> None:
         """Takes a component back."""
@@ -73,9 +82,9 @@ def make_plan(tracker: Tracker, selection: Selection, *, with_sizes: bool = Fals
     """
     keep: dict[str, dict[int, Tensor]] = {}
     for slot in tracker.slots:
-        goes = selection.goes(slot.units)
-        if goes.any():
-            keep.setdefault(slot.name, {})[slot.axis] = torch.from_numpy(np.flatnonzero(~goes))
+        kept = selection.kept(slot.units, ("slot", slot.name, slot.axis))
+        if kept is not None:
+            keep.setdefault(slot.name, {})[slot.axis] = torch.from_numpy(kept)
     plan = Plan(keep, {}, {}, {}, {})
     for readers in tracker.uses.values():
         if selection.goes(readers[0].channels.units).any():

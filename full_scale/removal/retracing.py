@@ -67,8 +67,9 @@ class _Comparison:
         if name in ("groups", "num_groups"):
             old = self.groups.get(a, old)
         state = self.tracker.state(a)
-        if state is not None and name == SIZED.get(operation(a)):
-            old, new = ([*sizes[: state.axis], *sizes[state.axis + 1 :]] for sizes in (old, new))
+        folded = self.tracker.folded.get(a) or state
+        if folded is not None and name == SIZED.get(operation(a)):
+            old, new = ([*sizes[: folded.axis], *sizes[folded.axis + 1 :]] for sizes in (old, new))
         elif (operation(a), name) in CUTTING and self._cuts_channels(a):
             return self._cuts_alike(a, name, old, new)
         return self._equal(old, new)
@@ -83,6 +84,8 @@ class _Comparison:
             return all(state is not None for state in self.tracker.states[a])
         state = self.tracker.state(source(a))
         assert state is not None
+        if self.selection.orders:
+            return True  # of which channels go which way, the orders are the result
         stays = ~self.selection.goes(state.units)
         before, after = (_place(place, name, length) for place, length in ((old, len(stays)), (new, stays.sum())))
         return bool(stays[:before].sum() == after)
@@ -111,7 +114,9 @@ class _Comparison:
             return False
         for number, (old, new) in enumerate(zip(before, after, strict=True)):
             state = states[number] if number < len(states) else None
-            wanted = list(old)
+            wanted, folded = list(old), self.tracker.folded.get(a)
+            if folded is not None:
+                wanted[folded.axis] = int((~self.selection.goes(folded.units)).sum()) // folded.groups
             if state is not None:
                 wanted[state.axis] = int((~self.selection.goes(state.units)).sum())
             if wanted != list(new):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
+import torch
 
 from full_scale.removal.analysis.channels import Channels, Tracker, describe
+from full_scale.removal.analysis.reordering import clusters, kinds, length, orders
 from full_scale.removal.analysis.values import UNIFORM
-from full_scale.removal.plan import Selection, fold_target
+from full_scale.removal.plan import Plan, Selection, fold_target, make_plan
 
 KEPT_LAST = "kept because its layer would be empty without it"
 KEPT_CARRIER = "kept to carry the constants of its layer across zero padding"
@@ -19,7 +23,11 @@ SMALLEST_RATIO = 0.1
 
 
 def select(
-    tracker: Tracker, *, multiple_of: int = 1, only: np.ndarray | None = None, banned: Mapping[int, str] | None = None
+    tracker: Tracker,
+    *,
+    multiple_of: int = 1,
+    only: np.ndarray | None = None,
+    banned: Mapping[int, str] | None = None,
 ) -> Selection:
     """The largest set of channels that can go without a change of the function.
 
@@ -51,6 +59,108 @@ def select(
         units = tracker.uses[weight][0].channels.units
         selection.carriers[weight] = {index: to for index, to in carriers.items() if selection.goes(units[index])}
     return selection
+
+
+def select_in_order(tracker: Tracker, analysed: Callable[[Plan], Tracker | None], **options: Any) -> Selection:
+    """What `select` does, and where the code mixes channels, in an order that fits the smaller network.
+
+    Args:
+        tracker: an analysed network.
+        analysed: a plan → the analysis of the network that it makes, whatever its numbers; None where that does not run.
+        options: those of `select`.
+    """
+    selection = select(tracker, **options)
+    mixed = clusters(tracker, selection.components) if tracker.shuffled and selection.removed.any() else []
+    banned = _fewest_kept(tracker, selection, mixed, analysed) if mixed else None
+    if banned is None:
+        return selection
+    others = options.pop("banned", None) or {}
+    selection = select(tracker, banned={**banned, **others}, **options)
+    smaller, inside = analysed(make_plan(tracker, selection)), np.any(mixed, axis=0)
+    found = None if smaller is None else orders(tracker, selection.components, selection.removed, inside, smaller)
+    if found is None:
+        return select(tracker, banned={**dict.fromkeys(np.flatnonzero(inside).tolist(), KEPT_EQUAL), **others}, **options)
+    selection.orders = found
+    return selection
+
+
+def _fewest_kept(
+    tracker: Tracker, selection: Selection, mixed: list[np.ndarray], analysed: Callable[[Plan], Tracker | None]
+) -> dict[int, str] | None:
+    """Which components of clusters stay and why, so that each kind loses as many as a smaller network has fewer places for it.
+
+    None where the code does not run with fewer.
+    """
+    components = selection.components
+    removable = selection.removed.copy()
+    removable[[component for component, reason in selection.reasons.items() if reason == KEPT_EQUAL]] = True
+    lengths = [length(tracker, components, cluster) for cluster in mixed]
+    lost = [_most(tracker, components, removable & cluster, cluster, size) for cluster, size in zip(mixed, lengths, strict=True)]
+    failed, ran = 0, False
+    while any(lost):
+        smaller = analysed(_narrowed(tracker, components, mixed, lengths, lost))
+        found = None if smaller is None else kinds(tracker, components, smaller)
+        if found is None or not np.isin(found[1], [0, *found[0].tolist()]).all():
+            failed += 1
+            lost = [max(0, number - failed) for number in lost]
+            continue
+        ran = True
+        fewer = [_fewer(cluster, removable, found, number) for cluster, number in zip(mixed, lost, strict=True)]
+        if fewer == lost:
+            return _stay(selection, mixed, removable, found)
+        lost = fewer
+    if failed and not ran:
+        return None
+    return dict.fromkeys(np.flatnonzero(np.any(mixed, axis=0) & removable).tolist(), KEPT_EQUAL)
+
+
+def _most(tracker: Tracker, components: np.ndarray, removable: np.ndarray, cluster: np.ndarray, size: int) -> int:
+    """How many of the channels of each axis of a cluster, `size` long, can go at most."""
+    axes = [components[slot.units] for slot in tracker.slots]
+    return min(int(removable[axis].sum()) * size // int(cluster[axis].sum()) for axis in axes if cluster[axis].any())
+
+
+def _narrowed(tracker: Tracker, components: np.ndarray, mixed: list[np.ndarray], lengths: list[int], lost: list[int]) -> Plan:
+    """A plan by which the axes of clusters lose their last channels, which only has the right sizes."""
+    plan = Plan({}, {}, {}, {}, {})
+
+    def staying(units: np.ndarray) -> np.ndarray:
+        stays = np.ones(len(units), bool)
+        for cluster, size, number in zip(mixed, lengths, lost, strict=True):
+            inside = np.flatnonzero(cluster[components[units]])
+            stays[inside[len(inside) - len(inside) // size * number :]] = False
+        return stays
+
+    for slot in tracker.slots:
+        stays = staying(slot.units)
+        if not stays.all():
+            plan.keep.setdefault(slot.name, {})[slot.axis] = torch.from_numpy(np.flatnonzero(stays))
+    for grouped in tracker.grouped:
+        if grouped.owner is not None and not staying(grouped.units).all():
+            plan.groups[grouped.owner] = int(staying(grouped.units).sum())
+    return plan
+
+
+def _fewer(cluster: np.ndarray, removable: np.ndarray, found: tuple[np.ndarray, np.ndarray], lost: int) -> int:
+    """How many channels a cluster should lose: fewer than `lost` if of one of its kinds too few can go."""
+    shares = [1.0]
+    for kind in np.unique(found[0][cluster]):
+        there = found[0] == kind
+        must, can = int(there.sum() - (found[1] == kind).sum()), int(removable[there].sum())
+        if not 0 <= must <= can:
+            shares.append((can + 1) / max(must, 1))
+    return lost if len(shares) == 1 else max(0, min(lost - 1, math.ceil(lost * min(shares)) + 1))
+
+
+def _stay(
+    selection: Selection, mixed: list[np.ndarray], removable: np.ndarray, found: tuple[np.ndarray, np.ndarray]
+) -> dict[int, str]:
+    stays = np.any(mixed, axis=0)
+    for kind in np.unique(found[0][stays]):
+        places = int((found[1] == kind).sum())
+        there = np.flatnonzero(found[0] == kind)
+        stays[there[removable[there]][: len(there) - places]] = False
+    return {int(component): selection.reasons.get(int(component), KEPT_EQUAL) for component in np.flatnonzero(stays)}
 
 
 def _keep_varying(tracker: Tracker, selection: Selection) -> None:

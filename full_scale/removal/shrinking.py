@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from full_scale.models.parts.wrappers import run_eagerly, uncompiled
 from full_scale.removal.analysis.channels import Tracker
 from full_scale.removal.analysis.computed import computed, made_plain
-from full_scale.removal.analysis.constants import InputRange
+from full_scale.removal.analysis.constants import InputRange, analyse
 from full_scale.removal.analysis.graph import quiet, require_usable
 from full_scale.removal.analysis.untouched import untouched
-from full_scale.removal.assessment import CERTIFIED, SILENT, Assessment, Evidence, assess, feature_table
+from full_scale.removal.assessment import CERTIFIED, SILENT, Assessment, Evidence, assess, feature_table, traced_alike
 from full_scale.removal.costs import Costs, costs
 from full_scale.removal.dust.bounds import NoBound, largest_difference
 from full_scale.removal.dust.choosing import change_curve, chosen
@@ -29,7 +29,7 @@ from full_scale.removal.notes import notes
 from full_scale.removal.plan import Plan, Selection, make_plan
 from full_scale.removal.proof import NOTHING, Proof, substituted
 from full_scale.removal.report import Audit, Report, difference_table
-from full_scale.removal.selection import select
+from full_scale.removal.selection import select, select_in_order
 from full_scale.removal.surgery import carried_out
 from mechanisms.validation import UserError, require, require_above, require_whole
 
@@ -235,48 +235,74 @@ def remove(
     return Removal(smaller, report, plan)
 
 
-def plan_that_runs(proof: Proof, tracker: Tracker, multiple_of: int, only: np.ndarray | None) -> tuple[Selection, Plan]:
-    """The largest selection that the network's own code stands: what fixes sizes in code is found and left alone."""
+class _Trials:
+    """What a network's own code makes of removals."""
 
-    def tried(banned: dict[int, str]) -> tuple[Selection, Plan, str | None]:
-        """What can go but for the banned, and why the code does not stand it, also not with other sizes in attributes."""
-        selection = select(tracker, multiple_of=multiple_of, only=only, banned=stays | banned)
-        plans = [make_plan(tracker, selection, with_sizes=with_sizes) for with_sizes in (False, True)]
-        problem = problem_of(selection, plans[0])
-        if problem is not None and plans[1].sizes and problem_of(selection, plans[1]) is None:
+    def __init__(self, proof: Proof, tracker: Tracker, multiple_of: int, only: np.ndarray | None, reorder: bool) -> None:
+        self.proof, self.tracker, self.reorder = proof, tracker, reorder
+        self.options = {"multiple_of": multiple_of, "only": only}
+
+    def tried(self, banned: dict[int, str], *, whole: bool = True) -> tuple[Selection, Plan, str | None]:
+        """What can go but for the banned, and why the code does not stand it, also not with other sizes in attributes.
+
+        Unless `whole`, only the numbers are looked at, which takes less time.
+        """
+        if self.reorder:
+            selection = select_in_order(self.tracker, self._analysed, banned=banned, **self.options)
+        else:
+            selection = select(self.tracker, banned=banned, **self.options)
+        plans = [make_plan(self.tracker, selection, with_sizes=with_sizes) for with_sizes in (False, True)]
+        problem = self._problem(selection, plans[0], whole)
+        if problem is not None and plans[1].sizes and self._problem(selection, plans[1], whole) is None:
             return selection, plans[1], None
         return selection, plans[0], problem
 
-    def problem_of(selection: Selection, plan: Plan) -> str | None:
-        return proof.problem(plan) or proof.problem_of_training(plan) or proof.problem_of_code(plan, tracker, selection)
+    def _problem(self, selection: Selection, plan: Plan, whole: bool) -> str | None:
+        of_numbers = self.proof.problem(plan) or self.proof.problem_of_training(plan)
+        return of_numbers or (self.proof.problem_of_code(plan, self.tracker, selection) if whole else None)
 
-    stays: dict[int, str] = {}
-    selection, plan, problem = tried({})
+    def _analysed(self, plan: Plan) -> Tracker | None:
+        try:
+            return analyse(traced_alike(self.tracker.traced, self.proof.smaller(plan), self.proof.assessment.example))
+        except UserError:
+            return None
+
+
+def plan_that_runs(
+    proof: Proof, tracker: Tracker, multiple_of: int, only: np.ndarray | None, *, reorder: bool = True
+) -> tuple[Selection, Plan]:
+    """The largest selection that the network's own code stands: what fixes sizes in code is found and left alone.
+
+    Unless channels may `reorder`, those that stay keep their order.
+    """
+    trials = _Trials(proof, tracker, multiple_of, only, reorder)
+    selection, plan, problem = trials.tried({})
     if problem is None:
         return selection, plan
     if proof.problem(NOTHING) is not None:
         raise UserError(
             "the network puts out other numbers when it is run again, so nothing can be proved: make it deterministic"
         )
-    stays = {int(c): selection.reasons[int(c)] for c in np.flatnonzero(~selection.removed)}
-    wanted, groups = selection.removed, _groups(tracker, selection)
+    banned = {int(c): selection.reasons[int(c)] for c in np.flatnonzero(~selection.removed)}
+    wanted, groups = np.flatnonzero(selection.removed).tolist(), _groups(tracker, selection)
 
-    def culprits(suspects: list[list[int]]) -> dict[int, str]:
+    def culprits(suspects: list[list[int]], whole: bool) -> dict[int, str]:
         allowed = {component for group in suspects for component in group}
-        others = {int(c): REFUSED for c in np.flatnonzero(wanted) if int(c) not in allowed}
-        *_, found = tried(others)
-        if found is None:
+        others = {component: REFUSED for component in wanted if component not in allowed}
+        *_, found = trials.tried({**others, **banned}, whole=whole)
+        if found is None or not suspects:
             return {}
         if len(suspects) == 1:
             return dict.fromkeys(suspects[0], f"{REFUSED} ({found})")
         half = len(suspects) // 2
-        return culprits(suspects[:half]) | culprits(suspects[half:])
+        return culprits(suspects[:half], whole) | culprits(suspects[half:], whole)
 
-    banned = culprits(groups)
-    selection, plan, problem = tried(banned)
-    if problem is not None:
-        raise UserError(f"the network's own code does not stand the removal of any layer's features: {problem}")
-    return selection, plan
+    for whole in (False, True):
+        banned |= culprits([group for group in groups if not banned.keys() >= {*group}], whole)
+        selection, plan, problem = trials.tried(banned)
+        if problem is None:
+            return selection, plan
+    raise UserError(f"the network's own code does not stand the removal of any layer's features: {problem}")
 
 
 def _bound(assessment: Assessment, tracker: Tracker) -> tuple[float | None, tuple[str, ...]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, fx
 
@@ -25,7 +24,7 @@ class _SideBySide:
         """The difference of what an operation puts out, relative to the largest |number| that it puts out or reads."""
         olds, news = (value if isinstance(value, list | tuple) else [value] for value in (old, new))
         self.sizes[node] = max((_largest(part) for part in olds), default=0.0)
-        if node in self.shifted:
+        if node in self.shifted or node in self.tracker.folded:
             return 0.0
         size = max([self.sizes[node], *(self.sizes.get(read, 0.0) for read in node.all_input_nodes)])
         states = self.tracker.states.get(node, [])
@@ -33,9 +32,9 @@ class _SideBySide:
         for number, (one, other) in enumerate(zip(olds, news, strict=True)):
             state = states[number] if number < len(states) else None
             if isinstance(one, Tensor) and one.is_floating_point() and one.numel():
-                goes = None if state is None else self.selection.goes(state.units)
-                if state is not None and goes is not None and goes.any():
-                    one = one.index_select(state.axis, torch.from_numpy(np.flatnonzero(~goes)).to(one.device))
+                kept = None if state is None else self.selection.kept(state.units, ("node", node.name, number))
+                if state is not None and kept is not None:
+                    one = one.index_select(state.axis, torch.from_numpy(kept).to(one.device))
                 worst = max(worst, _apart(one, other, size))
         return worst
 

@@ -37,6 +37,15 @@ class Channels:
 
 
 @dataclass(frozen=True)
+class Folded:
+    """A tensor whose channels are on two axes, of which `axis` may lose some: as many indices as each of `groups` groups has."""
+
+    axis: int
+    groups: int
+    units: Units
+
+
+@dataclass(frozen=True)
 class Slot:
     """One axis of a parameter or buffer, with the unit of each index."""
 
@@ -97,6 +106,8 @@ class Tracker:
     grouped: list[Grouped] = field(default_factory=list)
     proportions: list[list[Units]] = field(default_factory=list)
     stated: list[Stated] = field(default_factory=list)
+    shuffled: list[Units] = field(default_factory=list)
+    folded: dict[fx.Node, Folded] = field(default_factory=dict)
     count: int = 0
     ties: list[tuple[Units, Units]] = field(default_factory=list)
     locks: list[tuple[Units, str]] = field(default_factory=list)
@@ -138,6 +149,12 @@ class Tracker:
             self.stated.append(Stated(path, attribute, place, units))
             found = True
         return found
+
+    def shuffle(self, units: Units, groups: int) -> np.ndarray:
+        """Let channels of all groups be mixed, one of each in turn; return their old indices in the new order."""
+        self.proportions.append(list(units.reshape(groups, -1)))
+        self.shuffled.append(units)
+        return np.arange(len(units)).reshape(groups, -1).T.ravel()
 
     def state(self, node: object) -> Channels | None:
         """What is known of the channels of a tensor; None where nothing is."""

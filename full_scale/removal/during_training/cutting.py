@@ -140,7 +140,7 @@ class Cutter:
             if not (only & selection.removed).any():
                 return None
             proof = Proof(assessment, by_images=SILENT in assessment.found, trains=True)
-            selection, plan = plan_that_runs(proof, assessment.last, self._multiple_of, only)
+            selection, plan = plan_that_runs(proof, assessment.last, self._multiple_of, only, reorder=False)
             if plan.is_empty:
                 return None
             smaller = proof.smaller(plan)

@@ -239,6 +239,17 @@ class RandomNetwork(nn.Module):
         elif pixels % 2 == 0 and channels <= 8:
             self.module(nn.PixelUnshuffle(2), source, 4 * channels, pixels // 2)
 
+    def mixed(self):
+        """One channel of each half in turn."""
+        source = self.any()
+        channels, pixels = self.tensors[source]
+        functions = (
+            lambda x: F.channel_shuffle(x, 2),
+            lambda x: x.view(len(x), 2, -1, *x.shape[2:]).transpose(1, 2).reshape(x.shape),
+        )
+        if channels % 2 == 0:
+            self.add(self.random.choice(functions), (source,), channels, pixels)
+
     def chosen(self):
         """Numbers chosen, moved or compared in each channel alone."""
         source = self.any()
@@ -250,7 +261,7 @@ class RandomNetwork(nn.Module):
             lambda x: x * x.sum((2, 3), keepdim=True) / 50,
             lambda x: x.flip((1, 3)).roll(1, 2),
             lambda x: x / (1 + x.norm(dim=(2, 3), keepdim=True)),
-            lambda x: F.softshrink(x, 0.2) / (1 + x.std((2, 3), keepdim=True)),
+            lambda x: F.softshrink(x, 0.2) / (1 + x.std((2, 3), correction=0, keepdim=True)),
             lambda x: F.max_pool2d(F.pad(x, (1, 1, 1, 1), value=-math.inf), 3, 1),
             lambda x: F.avg_pool2d(F.pad(x, (1, 1, 1, 1), value=0.5), 3, 1),
         )
@@ -273,7 +284,7 @@ class RandomNetwork(nn.Module):
     STEPS = (
         *(plain, plain, plain, plain, plain, preactivated, grouped, residual, residual),
         *(gated, joined, joined, pooled, enlarged, bordered, scaled, cut),
-        *(crossed, shuffled, chosen),
+        *(crossed, shuffled, mixed, chosen),
         *(tokens, reused, reused, reused),
     )
 

@@ -83,13 +83,6 @@ class Shared(nn.Module):
         return torch.relu(self.norm(self.conv(torch.relu(self.conv(x)))))
 
 
-class Shuffled(nn.Module):
-    """Channels in another order by a view that the pass does not follow."""
-
-    def forward(self, x):
-        return x.view(len(x), 2, -1, *x.shape[2:]).transpose(1, 2).flatten(1, 2)
-
-
 class HardCoded(nn.Module):
     """A view whose sizes stand in the code."""
 
@@ -318,7 +311,6 @@ STRUCTURES = {
 
 LEFT_ALONE = {
     "shared": lambda: Chain(Shared()),
-    "shuffled": lambda: Chain(Shuffled()),
     "hard-coded": lambda: Chain(HardCoded()),
     "group norm": lambda: Chain(nn.GroupNorm(2, 8)),
 }

@@ -60,7 +60,6 @@ CONSTANT = {
     "one filter": lambda x, self: F.conv2d(x, self.filter.expand(x.shape[1], 1, 3, 3), groups=x.shape[1]),
     "one filter, repeated": lambda x, self: F.conv2d(x, self.filter.repeat(x.shape[1], 1, 1, 1), groups=x.shape[1], stride=2),
     "repeated positions": lambda x, _: x.repeat(1, 2, 1, 2)[:, : x.shape[1]].repeat_interleave(2, 2),
-    "patches": lambda x, _: F.unfold(x, 3).view(len(x), x.shape[1], 9, -1).mean(3, keepdim=True).amax(2, keepdim=True),
 }
 """Name → function, after which the constants of dead channels are known, whatever they are."""
 

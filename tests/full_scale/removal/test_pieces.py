@@ -112,6 +112,36 @@ class Decoder(nn.Module):
         return self.up(self.VIEWS[self.view](self, x))
 
 
+def by_views(x):
+    groups = x.view(len(x), 2, x.shape[1] // 2, *x.shape[2:])
+    return groups.transpose(1, 2).contiguous().view(x.shape)
+
+
+def by_reshape(x):
+    return x.reshape(len(x), 2, -1, *x.shape[2:]).permute(0, 2, 1, 3, 4).reshape(x.shape)
+
+
+class Shuffled(nn.Module):
+    """Units of ShuffleNet: half of the channels goes through a branch, then all are mixed."""
+
+    def __init__(self, shuffle, units=2, width=8):
+        super().__init__()
+        self.shuffle, self.first, self.last = shuffle, block(8, 2 * width, 1), block(2 * width, 8)
+        depthwise = {"groups": width, "activation": nn.Identity}
+        self.branches = nn.ModuleList(
+            nn.Sequential(block(width, width, 1), block(width, width, **depthwise), block(width, width, 1)) for _ in range(units)
+        )
+
+    def forward(self, x):
+        x = self.first(x)
+        for branch in self.branches:
+            same, other = x.chunk(2, 1)
+            x = self.shuffle(torch.cat([same, branch(other)], 1))
+        return self.last(x)
+
+
+SHUFFLES = {"views": by_views, "reshape": by_reshape, "one operation": lambda x: F.channel_shuffle(x, 2)}
+
 REMOVED = {
     **{f"halves by {cut}": (lambda cut=cut: Chain(CrossStage(cut)), "body.first.1", 2 * DEAD) for cut in CrossStage.CUTS},
     **{f"unequal by {cut}": (lambda cut=cut: Chain(Partial(cut)), "first.1", DEAD - 1) for cut in ("attribute", "list")},
@@ -137,7 +167,7 @@ def dead_also(network, shift):
 
 
 @pytest.mark.parametrize(
-    ("name", "shift"), [*((name, 0.0) for name in REMOVED), *((name, 0.5) for name in list(REMOVED)[::3]), ("pixels", None)]
+    ("name", "shift"), [*((name, 0.0) for name in REMOVED), *((name, 0.5) for name in list(REMOVED)[::5]), ("pixels", None)]
 )
 def test_what_is_cut_joined_or_spread_goes(name, shift):
     build, layer, count = REMOVED[name]
@@ -186,3 +216,37 @@ def test_sizes_in_attributes_are_saved(tmp_path):
     save(smaller, tmp_path / "small.safetensors")
     loaded = load(tmp_path / "small.safetensors", build)
     assert torch.equal(loaded.eval()(IMAGES), smaller.eval()(IMAGES))
+
+
+def with_many_dead(network, shift):
+    """The network, with half of the features of the shuffled part dead at random, and no unit without dead ones."""
+    generator = torch.Generator().manual_seed(0)
+    for part in network.body.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            dead = torch.randperm(part.num_features, generator=generator)[: part.num_features // 2]
+            part.weight.data[dead], part.bias.data[dead] = 0, shift
+    return network
+
+
+@pytest.mark.parametrize(("shuffle", "shift"), [("views", 0.5), ("reshape", 0.0), ("one operation", 0.5)])
+def test_shuffled_channels_change_places(shuffle, shift):
+    network = with_many_dead(with_dead(lambda: Chain(Shuffled(SHUFFLES[shuffle])), 0.0, dead=0), shift).double()
+    smaller, report = shrink(network, IMAGES.double())
+    assert not report.features["reason"].str.startswith(REFUSED).any()
+    widths = {branch[2][0].out_channels for branch in smaller.body.branches}
+    assert len(widths) == 1
+    assert widths < {*range(8)}
+    assert smaller.body.last[0].in_channels == 2 * widths.pop()
+    for images in (IMAGES, 100 * torch.randn(1, 3, 18, 22), -30 * torch.rand(2, 3, 12, 12)):
+        assert gap(network, smaller, images) <= 1e-10
+
+
+def test_a_shuffle_of_a_fixed_width_stays():
+    def fixed(x):
+        return x.view(len(x), 2, 8, *x.shape[2:]).transpose(1, 2).reshape(x.shape)
+
+    network = with_many_dead(with_dead(lambda: Chain(Shuffled(fixed)), 0.0, dead=0), 0.0).double()
+    smaller, _ = shrink(network, IMAGES.double())
+    assert smaller.body.first[0].out_channels == 16
+    assert smaller.body.branches[0][0][0].out_channels < 8
+    assert gap(network, smaller, 100 * IMAGES) <= 1e-10

@@ -8,8 +8,8 @@ from full_scale.removal.shrinking import REFUSED
 from tests.full_scale.removal.random_networks import RandomNetwork
 
 BATCHES = 8
-GRAPHS = 5
-"""Networks in each of the batches: 40 in all."""
+GRAPHS = 4
+"""Networks in each of the batches: 32 in all."""
 
 
 @torch.no_grad()

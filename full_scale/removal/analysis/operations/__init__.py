@@ -57,6 +57,7 @@ OPERATIONS: dict[str, Operation] = {
     **dict.fromkeys(("slice", "select"), pieces.part),
     **dict.fromkeys(("split", "split_with_sizes", "chunk"), pieces.split),
     "glu": pieces.gated_linear_unit,
+    **dict.fromkeys(("channel_shuffle", "native_channel_shuffle"), pieces.channel_shuffle),
     "pixel_shuffle": pieces.pixel_shuffle,
     "pixel_unshuffle": pieces.pixel_unshuffle,
     **dict.fromkeys((f"max_pool{n}d" for n in (1, 2, 3)), pooling.max_pool),

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
+import numpy as np
 import torch
 from torch import fx
 
-from full_scale.removal.analysis.channels import Channels, Tracker, repeated
+from full_scale.removal.analysis.channels import Channels, Folded, Tracker, repeated
 from full_scale.removal.analysis.graph import argument, operation, shape, source
 from full_scale.removal.analysis.operations.common import followed, rearranged, unknown
 from full_scale.removal.analysis.values import Values, multiplied
+
+VIEWS = ("view", "reshape", "_unsafe_view", "flatten")
 
 
 def part(tracker: Tracker, node: fx.Node) -> Channels | None:
@@ -53,7 +57,12 @@ def split(tracker: Tracker, node: fx.Node) -> list[Channels | None]:
 
 
 def _stretch(found: Channels, start: int, end: int) -> Channels:
-    return Channels(found.axis, found.units[start:end], found.values.each(lambda vector: vector[start:end]))
+    return Channels(found.axis, found.units[start:end], _of_whole_maps(found).each(lambda vector: vector[start:end]))
+
+
+def _of_whole_maps(found: Channels) -> Values:
+    """The values, with maps only of channels of their own: the positions of one on an axis may not stay together."""
+    return found.values if len(np.unique(found.units)) == len(found.units) else found.values.without_patterns()
 
 
 def gated_linear_unit(tracker: Tracker, node: fx.Node) -> Channels | None:
@@ -96,3 +105,54 @@ def pixel_unshuffle(tracker: Tracker, node: fx.Node) -> Channels | None:
         return unknown(tracker, node)
     values = found.values.without_patterns().each(lambda vector: vector.repeat_interleave(times))
     return Channels(found.axis, repeated(found.units, times), values)
+
+
+def channel_shuffle(tracker: Tracker, node: fx.Node) -> Channels | None:
+    """Follow the channels in an order that takes one of each group in turn."""
+    found = followed(tracker, node)
+    if found is None or found.axis != 1:
+        return unknown(tracker, node)
+    return _shuffled(tracker, found, argument(node, "groups"))
+
+
+def _shuffled(tracker: Tracker, found: Channels, groups: int) -> Channels:
+    order = tracker.shuffle(found.units, groups)
+    return Channels(found.axis, found.units[order], _of_whole_maps(found).each(lambda vector: vector[torch.from_numpy(order)]))
+
+
+def shuffled_by_views(tracker: Tracker, node: fx.Node, found: Channels) -> bool:
+    """Whether a view gives groups of channels an axis, which the next operations exchange with theirs and take away again.
+
+    What the last of them puts out is noted, and the others as folded.
+    """
+    before, after, axis = shape(source(node)), shape(node), found.axis
+    if (
+        after[:axis] != before[:axis]
+        or math.prod(after[axis : axis + 2]) != before[axis]
+        or after[axis + 2 :] != before[axis + 1 :]
+    ):
+        return False
+    exchanged = next(iter(node.users))
+    chain = [exchanged]
+    while len(chain[-1].users) == 1 and operation(next(iter(chain[-1].users))) in ("clone", "contiguous"):
+        chain.append(next(iter(chain[-1].users)))
+    last = next(iter(chain[-1].users), node)
+    alone = all(len(part.users) == 1 for part in (node, *chain))
+    if not alone or not _exchanges(exchanged, axis) or operation(last) not in VIEWS or shape(last) != before:
+        return False
+    groups = after[axis]
+    tracker.folded[node] = Folded(axis + 1, groups, found.units)
+    tracker.folded.update({part: Folded(axis, groups, found.units) for part in chain})
+    tracker.state_size(node, found.units[: after[axis + 1]])
+    tracker.state_size(last, found.units)
+    tracker.states[last] = [_shuffled(tracker, found, groups)]
+    return True
+
+
+def _exchanges(node: fx.Node, axis: int) -> bool:
+    """Whether an operation exchanges an axis with the next."""
+    order = list(range(len(shape(node))))
+    order[axis : axis + 2] = axis + 1, axis
+    if operation(node) == "permute":
+        return [place % len(order) for place in argument(node, "dims")] == order
+    return operation(node) == "transpose" and sorted(place % len(order) for place in node.args[1:3]) == [axis, axis + 1]  # type: ignore[operator]

@@ -104,6 +104,8 @@ def prelu(tracker: Tracker, node: fx.Node) -> Channels | None:
 
 def same(tracker: Tracker, node: fx.Node) -> Channels | None:
     """The channels of the input, unchanged; whole numbers are not followed."""
+    if node in tracker.folded:
+        return None
     return followed(tracker, node) if node.meta["val"].is_floating_point() else unknown(tracker, node)
 
 

@@ -107,11 +107,13 @@ def _normed(tracker: Tracker, node: fx.Node, values: Values) -> Values:
 
 
 def _spread(tracker: Tracker, node: fx.Node, values: Values) -> Values:
-    """Of one number it has no value; of constants it is 0."""
+    """Of constants it is 0, and no number where there are not more positions than are subtracted from their number."""
     positions = math.prod(shape(source(node))) // math.prod(shape(node))
+    correction = argument(node, "correction")
+    subtracted = int(argument(node, "unbiased") is not False) if correction is None else correction
     zero = torch.zeros_like(values.low)
-    constant = torch.where(values.is_uniform, 0.0, torch.nan)
-    return Values.bounded(zero, zero + INFINITY).with_constants(constant if positions > 1 else torch.full_like(zero, torch.nan))
+    known = values.is_uniform & (positions > subtracted)
+    return Values.bounded(zero, zero + INFINITY).with_constants(torch.where(known, 0.0, torch.nan))
 
 
 _REDUCED = {"sum": _summed, "linalg_vector_norm": _normed, "std": _spread, "var": _spread}

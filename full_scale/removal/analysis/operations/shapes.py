@@ -12,7 +12,7 @@ from torch import fx
 from full_scale.removal.analysis.channels import Channels, Tracker, describe, repeated
 from full_scale.removal.analysis.graph import argument, operation, shape, source
 from full_scale.removal.analysis.operations.common import followed, rearranged, unknown
-from full_scale.removal.analysis.operations.pieces import joined
+from full_scale.removal.analysis.operations.pieces import joined, shuffled_by_views
 from full_scale.removal.analysis.values import UNIFORM, Values, concatenated, either
 
 
@@ -21,9 +21,13 @@ def view(tracker: Tracker, node: fx.Node) -> Channels | None:
 
     The former is flatten, for one; the latter gives the positions of a map back to features: channels of a map go together.
     """
+    if tracker.states.get(node):
+        return tracker.state(node)  # noted before, at the beginning of a shuffle
     found = followed(tracker, node)
     if found is None:
         return unknown(tracker, node)
+    if shuffled_by_views(tracker, node, found):
+        return None
     before, after = shape(source(node)), shape(node)
     count = before[found.axis]
     ahead = [axis for axis in range(len(after)) if math.prod(before[: found.axis]) == math.prod(after[:axis])]
@@ -46,6 +50,8 @@ def view(tracker: Tracker, node: fx.Node) -> Channels | None:
 
 def moved(tracker: Tracker, node: fx.Node) -> Channels | None:
     """The channels after axes were exchanged, added or dropped."""
+    if node in tracker.folded:
+        return None
     found, ndim = followed(tracker, node), len(shape(source(node)))
     if found is None:
         return unknown(tracker, node)
