@@ -240,7 +240,7 @@ class _Trials:
 
     def __init__(self, proof: Proof, tracker: Tracker, multiple_of: int, only: np.ndarray | None, reorder: bool) -> None:
         self.proof, self.tracker, self.reorder = proof, tracker, reorder
-        self.options = {"multiple_of": multiple_of, "only": only}
+        self.options: dict[str, Any] = {"multiple_of": multiple_of, "only": only}
 
     def tried(self, banned: dict[int, str], *, whole: bool = True) -> tuple[Selection, Plan, str | None]:
         """What can go but for the banned, and why the code does not stand it, also not with other sizes in attributes.
