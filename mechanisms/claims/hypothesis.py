@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -145,13 +147,26 @@ def compared(
     """The `judge` of a hypothesis that is nothing but predictions of quantities that `measure` reads from the tables."""
 
     def judge(*tables: Any) -> tuple[Finding, ...]:
-        found = measure(*tables)
+        found = last_measured(measure)(*tables)
         return tuple(
             prediction.against(found[prediction.quantity]) if prediction.quantity in found else _not_there(prediction)
             for prediction in predictions
         )
 
     return judge
+
+
+@functools.cache
+def last_measured(measure: Callable[..., Mapping[str, Estimate]]) -> Callable[..., Mapping[str, Estimate]]:
+    """Return `measure` with a memory for the last tables, because several hypotheses read the same ones."""
+    memory: list[tuple[tuple[Any, ...], Mapping[str, Estimate]]] = []
+
+    def measured(*tables: Any) -> Mapping[str, Estimate]:
+        if not memory or not all(old is new for old, new in itertools.zip_longest(memory[0][0], tables)):
+            memory[:] = [(tables, measure(*tables))]
+        return memory[0][1]
+
+    return measured
 
 
 def _not_there(prediction: Prediction) -> Finding:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mechanisms.claims import all_hypotheses
-from mechanisms.claims.hypothesis import UNDECIDED, Finding, at_size
+from mechanisms.claims.hypothesis import UNDECIDED, Finding, at_size, last_measured
 from mechanisms.claims.measured import response_table, treated_runs
 from mechanisms.claims.preregistration import AFTER
 from mechanisms.measures.statistics import Estimate
@@ -88,7 +88,7 @@ class Answers:
     def _found(self, name: str, preset: str, seeds: int | None, what: str) -> Estimate | str:
         need = Need("full_scale", name, () if preset == PRESETS[0] else (f"preset={preset}",), seeds or 3)
         if name in EFFECTS:
-            effects = EFFECTS[name](self.table(need))
+            effects = last_measured(EFFECTS[name])(self.table(need))
             require_choice("quantity", what, tuple(effects))
             return effects[what]
         if name not in self.known:
@@ -187,7 +187,7 @@ def _outcomes(answers: Answers, need: Need, _: list[str]) -> list[Cells]:
 def _effects(answers: Answers, need: Need, containing: list[str]) -> list[Cells]:
     """What an intervention changed, of all quantities those that contain the words."""
     require_choice("experiment", need.experiment, tuple(EFFECTS))
-    found = EFFECTS[need.experiment](answers.table(need))
+    found = last_measured(EFFECTS[need.experiment])(answers.table(need))
     chosen = {name: one for name, one in found.items() if all(word in name for word in containing)}
     head = ["change of the dead share", "found [95 % interval]", "n"]
     return [head, *([name, interval_text(one), str(one.n)] for name, one in chosen.items())]

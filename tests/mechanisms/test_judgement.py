@@ -10,7 +10,9 @@ from mechanisms.claims.hypothesis import (
     REFUTED,
     SUPPORTED,
     UNDECIDED,
+    about,
     adjusted,
+    compared,
     exactly,
     expect_condition,
     expect_sign,
@@ -129,3 +131,19 @@ def test_test_images_can_be_too_few_for_an_equivalence():
     assert expect_value("error", found, 0.0, 0.02).why == "not decidable on so few test images, which alone leave ± 0.041"
     wider = error_difference(three, three + pd.Series([0, 0.01, -0.01]), 450)
     assert "needs n = " in expect_value("error", wider, 0.0, 0.045).why
+
+
+def test_what_hypotheses_read_from_the_same_tables_is_measured_once():
+    calls = []
+
+    def measure(*tables):
+        calls.append(tables)
+        return {"mean": exactly(sum(tables[0]))}
+
+    judges = [compared((about("mean", 3, 0.5),), measure) for _ in range(2)]
+    first, second = [1, 2], [1, 3]
+    assert [judge(first)[0].found.value for judge in judges] == [3, 3]
+    assert len(calls) == 1
+    assert [judge(second)[0].found.value for judge in judges] == [4, 4]
+    assert judges[0](first, second)[0].found.value == 3
+    assert len(calls) == 3
