@@ -1,11 +1,13 @@
 """Exact removal on everything: random small networks, torchvision and a sample of timm; counts, and the bound that follows.
 
 Each removal is also checked against the original on images that the removal itself did not see. Hours for all of it:
-python -m benchmarks.removal_all [--graphs 500] [--networks resnet18 …] [--settings 16] [--timm 49] [--json]
+python -m benchmarks.removal_all [--graphs 500] [--first-seed N] [--networks resnet18 …] [--settings 16] [--timm 49] [--json]
 """
 
 from __future__ import annotations
 
+import secrets
+import sys
 import time
 import warnings
 from collections import Counter
@@ -24,7 +26,7 @@ from mechanisms.validation import UserError
 from tests.full_scale.removal.random_networks import RandomNetwork
 from tests.full_scale.removal.zoo import NAMES, SHARES, SHIFTS, TIMM, timm_network, zoo_network
 
-FIRST_SEED = 100_000
+LOWEST_SEED = 100_000
 """Random networks of the tests have lower seeds."""
 
 EXACT, SINGLE = 1e-10, 1e-4
@@ -60,9 +62,9 @@ def tried(group: str, name: str, network: nn.Module, images: torch.Tensor) -> di
     return row | {"outcome": outcome, "why": report.notes[0][:100] if report.notes else ""} | numbers
 
 
-def trials(graphs: int, names: list[str], settings: int, sample: list[str]) -> Iterator[dict[str, Any]]:
+def trials(seeds: range, names: list[str], settings: int, sample: list[str]) -> Iterator[dict[str, Any]]:
     """All rows, one after the other."""
-    for seed in range(FIRST_SEED, FIRST_SEED + graphs):
+    for seed in seeds:
         yield tried("random", str(seed), RandomNetwork(seed).double(), torch.randn(1, 3, 12, 12, dtype=torch.float64))
     combinations = list(product(SHARES, SHIFTS.items()))
     for number, name in enumerate(names):
@@ -78,14 +80,17 @@ def main() -> None:
     parser = OneLineParser(description=str(__doc__).partition("\n")[0])
     add_json_argument(parser)
     parser.add_argument("--graphs", type=int, default=500, help="random networks (%(default)s)")
+    drawn = LOWEST_SEED + secrets.randbelow(10**9)
+    parser.add_argument("--first-seed", type=int, default=drawn, help="of the random networks (a new one each time)")
     parser.add_argument("--networks", nargs="*", default=list(NAMES), help="networks of torchvision (all the tests name)")
     parser.add_argument("--settings", type=int, default=len(SHARES) * len(SHIFTS), help="shares × shifts for each (%(default)s)")
     parser.add_argument("--timm", type=int, default=len(TIMM), help="networks of timm (%(default)s)")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
-    rows = []
-    for row in trials(options.graphs, options.networks, options.settings, list(TIMM[: options.timm])):
+    rows, seeds = [], range(options.first_seed, options.first_seed + options.graphs)
+    print(f"random networks of seeds {seeds.start} to {seeds.stop - 1}", file=sys.stderr, flush=True)
+    for row in trials(seeds, options.networks, options.settings, list(TIMM[: options.timm])):
         rows.append(row)
         if not options.json and (row["group"] != "random" or row["outcome"] != "exact"):
             print("  ".join(str(value) for value in row.values()), flush=True)
