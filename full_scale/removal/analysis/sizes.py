@@ -119,5 +119,5 @@ def _sizes(conditions: Iterable[Any]) -> Iterable[dict[Any, Any]]:
 def _hold(conditions: Iterable[Any], size: dict[Any, Any]) -> bool:
     try:
         return all(condition.xreplace(size) != sympy.false for condition in conditions)
-    except ZeroDivisionError:  # no image has this size
+    except (ZeroDivisionError, AssertionError):  # no image has this size; torch asserts that sizes are not negative
         return False

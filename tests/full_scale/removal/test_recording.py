@@ -5,13 +5,16 @@ import warnings
 
 import numpy as np
 import pytest
+import sympy
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.utils._sympy.functions import Mod
 
 from full_scale.removal import shrink
 from full_scale.removal.analysis.graph import exported, module_of, recorded
 from full_scale.removal.analysis.running import each_value
+from full_scale.removal.analysis.sizes import Run, differs_by_size
 from full_scale.removal.retracing import _arguments, _shapes
 from tests.full_scale.removal.random_networks import RandomNetwork
 from tests.full_scale.removal.structures import LEFT_ALONE, STRUCTURES, WIDTH_IN_CODE, Chain, block, with_dead
@@ -223,3 +226,12 @@ class Keeping(nn.Module):
     def forward(self, x):
         self.calls += 1
         return x
+
+
+def test_a_size_at_which_a_condition_means_nothing_is_no_size():
+    size = sympy.Symbol("s0", integer=True, positive=True)
+    where = sympy.Eq(Mod(size - 40, 3), 0)  # torch's remainder is of no negative number
+    alone, more = frozenset({where}), frozenset({where, size < 10})
+    assert not differs_by_size(Run((), alone), Run((), alone))
+    assert differs_by_size(Run((), alone), Run((), more))
+    assert not differs_by_size(Run((), alone), Run((), frozenset({where, size > 10})))
