@@ -49,20 +49,11 @@ def test_settings(layer):
     try_one()
 
 
-class Options:
-    """What the verbs read of a command line."""
-
-    model = "basic_net"
-
-    def __init__(self, text):
-        self.input = text
-
-
 @FUZZ
 @given(st.one_of(VALUES, st.text("0123456789,-. ²x", max_size=20)))
 @example("1,²")
 def test_sizes_and_ranges(text):
-    for reader in (lambda: _size(Options(text)), lambda: _range(text)):
+    for reader in (lambda: _size(text), lambda: _range(text)):
         with understood_or_refused():
             reader()
 

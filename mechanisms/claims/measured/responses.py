@@ -32,11 +32,11 @@ def responses(features: pd.DataFrame) -> Effects:
     for coupling, rows in ends.groupby(COUPLING):
         fields = [c for c in spec if rows[c].nunique() > 1]
         shares = {values: dead_shares(one) for values, one in rows.groupby(fields)}
-        plain = [pd.Series(values).mode()[0] for values in zip(*shares, strict=True)]
-        for values, share in shares.items():
+        plain = tuple(pd.Series(values).mode()[0] for values in zip(*shares, strict=True))
+        for values, share in shares.items() if plain in shares else ():
             named_values = zip(fields, values, plain, strict=True)
             if changed := {field: (new, old) for field, new, old in named_values if new != old}:
-                found[f"{coupling}: {named(changed)}"] = paired_difference(share, shares[tuple(plain)])
+                found[f"{coupling}: {named(changed)}"] = paired_difference(share, shares[plain])
     return found
 
 
