@@ -1,4 +1,4 @@
-"""README's table "to add … touch …" is true: each recipe is followed by something to throw away, in a copy of the packages."""
+"""The table "to add … touch …" of CONTRIBUTING is true: each recipe is followed by something to throw away, in a copy."""
 
 from __future__ import annotations
 
