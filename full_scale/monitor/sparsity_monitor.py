@@ -136,7 +136,7 @@ class SparsityMonitor:
         self._moments |= {self._probe.followed} - {0} if self._probe is not None else set()
         images_seen = len(observation.labels)
         self._rows.pop(step, None)
-        before = sum(row["ever_dead"].iloc[0] for row in list(self._rows.values())[-1:])
+        before = max((row["ever_dead"].iloc[0] for row in self._rows.values()), default=0)
         self._rows[step] = self._summary(table.assign(**extra), "run").assign(images=images_seen)
         self._layers = self._summary(table.assign(**extra), "layer")
         if self._probe is not None:

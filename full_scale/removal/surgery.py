@@ -32,10 +32,7 @@ def carried_out(plan: Plan, module: nn.Module, *, exact: bool = False) -> nn.Mod
         for held in (part._parameters, part._buffers):
             held.update({key: replaced[id(value)] for key, value in held.items() if value is not None})
     _fit_sizes(plan, smaller)
-    for owner, bias in plan.biases.items():
-        weight = smaller.get_submodule(owner).weight
-        new = bias.to(weight.device) if exact else bias.to(weight)  # type: ignore[arg-type]
-        smaller.get_submodule(owner).bias = nn.Parameter(new, weight.requires_grad)  # type: ignore[arg-type]
+    _make_biases(plan, smaller, exact=exact)
     return smaller
 
 
@@ -51,10 +48,15 @@ def carry_out(plan: Plan, module: nn.Module) -> None:
         _rebind(tensors[name], _changed(plan, name, tensors[name].detach()))
         tensors[name].grad = None if gradient is None else kept(plan, name, gradient)
     _fit_sizes(plan, module)
+    _make_biases(plan, module)
+    torch.clear_autocast_cache()  # within an autocast it holds parameters as they were
+
+
+def _make_biases(plan: Plan, module: nn.Module, *, exact: bool = False) -> None:
     for owner, bias in plan.biases.items():
         weight = module.get_submodule(owner).weight
-        module.get_submodule(owner).bias = nn.Parameter(bias.to(weight), weight.requires_grad)  # type: ignore[arg-type]
-    torch.clear_autocast_cache()  # within an autocast it holds parameters as they were
+        new = bias.to(weight.device) if exact else bias.to(weight)  # type: ignore[arg-type]
+        module.get_submodule(owner).bias = nn.Parameter(new, weight.requires_grad)  # type: ignore[arg-type]
 
 
 def _rebind(tensor: Tensor, values: Tensor) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import pandas as pd
 
 from mechanisms.claims.hypothesis import Hypothesis, about, explained, more
+from mechanisms.claims.measured.response_table import SMALL
 from mechanisms.claims.measured.responses import Effects, responses
 from mechanisms.measures.statistics import mean_interval
 from mechanisms.records.loading import Need
@@ -42,8 +43,6 @@ SAID = {
 }
 """Change → what it did to the share of dead features of the layer, against the plain setting."""
 TOLERANCE = 0.1
-SMALL = 0.05
-"""Below this, the layer said no sign."""
 
 
 def scores(features: pd.DataFrame) -> Effects:

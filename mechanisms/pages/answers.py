@@ -195,11 +195,11 @@ def _effects(answers: Answers, need: Need, containing: list[str]) -> list[Cells]
 
 def _responses(answers: Answers, need: Need, others: list[str]) -> list[Cells]:
     """What the layer and networks answered to the same changes, and at the end how well they agree."""
-    tables = {}
-    for pair in response_table.PAIRS:
-        if pair.network in (need.experiment, *others):
-            layer, networks = (answers.table(need) for need in pair.needs())
-            tables[pair.network] = (layer, networks)
+    pairs, tables = {pair.network: pair for pair in response_table.PAIRS}, {}
+    for name in (need.experiment, *others):
+        require_choice("experiment", name, tuple(pairs))
+        layer, networks = (answers.table(asked) for asked in pairs[name].needs())
+        tables[name] = (layer, networks)
     found = response_table.answers(tables)
     rows = [["experiment", "change", "layer [95 % interval]", "networks [95 % interval]"]]
     rows += [[f"`{one.kind}`", one.change, interval_text(one.layer), interval_text(one.network)] for one in found]

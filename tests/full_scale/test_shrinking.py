@@ -20,34 +20,24 @@ from full_scale.models.unet import UNet
 from full_scale.pruning.sparsified_spec import SparsifiedSpec
 from full_scale.pruning.spec import EarlySpec, PruningSpec
 from full_scale.training import distributed
-from full_scale.training.augmentation import FlipCrop
 from full_scale.training.interleaved import require_alone
 from full_scale.training.loop import Training, run
 from full_scale.training.shrinking import WHOLE, EveryEpochs, EverySteps
 from full_scale.training.spec import TrainSpec
 from mechanisms.interventions import Freeze
 from mechanisms.law.penalties import GroupLasso
-from mechanisms.law.regularizers import L2
-from mechanisms.law.schedules import Cosine
-from mechanisms.law.update_rules import AbstractUpdateRule, Adam
+from mechanisms.law.update_rules import AbstractUpdateRule
 from mechanisms.measures.sparsity import CRITERIA, inactive
 from mechanisms.records.specs import choices, from_json, spec_id, to_json
-from mechanisms.system.context import RunContext
 from mechanisms.validation import UserError
-from tests.full_scale.test_checkpoints import equal, run_until
+from tests.full_scale.test_checkpoints import ALWAYS, TINY, equal, run_until
 
-ALWAYS = RunContext(checkpoint_every=0)
-SPEC = TrainSpec(
+SPEC = dataclasses.replace(
+    TINY,
     data=Synthetic(side=12, train_images=60, test_images=20),
     network=LeNet(channels=(6, 8), hidden=(10,)),
-    rule=Adam(),
-    regularizer=L2(strength=1e-2),
-    learning_rate=1e-2,
-    schedule=Cosine(),
-    augmentation=FlipCrop(padding=1),
-    batch_size=20,
-    steps=12,
     measurements=1,
+    probes=0,
     probe_images=40,
     shrinking=EverySteps(steps=2),
 )

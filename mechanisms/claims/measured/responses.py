@@ -47,10 +47,15 @@ def named(changed: Mapping[str, tuple[Any, Any]]) -> str:
         floor, ceiling = (fields.get(f"interventions.0.{name}", (NOTHING,))[0] for name in ("floor", "ceiling"))
         return f"floor {floor:g}" if ceiling == NOTHING else f"norms × {ceiling:g}"
     (field, (new, old)), *_ = fields.items()
-    if "epsilon" in field:
-        return f"ε {new:g}"
-    if field == "learning_rate":
-        return f"rate × {new / old:.2g}"
-    if field == "rule.beta1":
-        return f"β1 {new:g}"
-    return "noisier labels" if field.endswith("label_noise") else "half as wide"
+    names = {
+        "batchnorm_epsilon": "ε {new:g}",
+        "network.norm_epsilon": "ε {new:g}",
+        "learning_rate": "rate × {ratio:.2g}",
+        "rule.beta1": "β1 {new:g}",
+        "label_noise": "noisier labels",
+        "data.label_noise": "noisier labels",
+        "features": "half as wide",
+        "network.width": "half as wide",
+    }
+    ratio = new / old if field == "learning_rate" else 1.0
+    return names.get(field, f"{field} = {{new}}").format(new=new, ratio=ratio)
